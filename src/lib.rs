@@ -22,13 +22,13 @@
 //! trust/   container/  pack/   signed metadata | packages: unpack, verify | patch packs: make, apply
 //! host  settings  model/  the door to the system | resolved settings | values only
 //! error_chain  durable  positional  token_bucket  backoff  hedge  https  look  parallel  plain
-//! programs  threads  file_error  real_path  mutex
+//! programs  threads  file_error  real_path  mutex  named_file (feature publisher)
 //!                         ground floor: errors as text, files that survive a power cut, reads and
 //!                         writes at a place, limits of rate, pauses between tries, several sources
 //!                         asked for the same thing, HTTP clients, what is present and what is
 //!                         unknown, work on several cores, text from outside made safe, programs
-//!                         started, threads, the one error of files, and paths that every program
-//!                         takes
+//!                         started, threads, the one error of files, paths that every program
+//!                         takes, and files that a person names to be written
 //! ```
 //!
 //! Everything is private to the library except the two programs' starts and `testing`, which names
@@ -70,6 +70,8 @@ mod look;
 mod messages;
 mod model;
 mod mutex;
+#[cfg(feature = "publisher")]
+mod named_file;
 mod pack;
 mod parallel;
 mod peers;

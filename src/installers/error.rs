@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::desktop::DesktopError;
 use crate::file_error::FileError;
+use crate::named_file::OutputError;
 
 /// Why an installer cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub(crate) enum InstallerError {
     /// A file that goes into the installer could not be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file of another kind stands where an installer is to be written.
+    #[error(transparent)]
+    Place(#[from] OutputError),
     /// The menu entry cannot be written.
     #[error(transparent)]
     Menu(#[from] DesktopError),

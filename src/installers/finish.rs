@@ -11,8 +11,11 @@ use super::error::InstallerError;
 use super::product::Product;
 use super::signing::Signers;
 use super::{mac, windows};
+use crate::durable;
 use crate::file_error::FileResult as _;
 use crate::model::Platform;
+use crate::model::made_file::MadeFile;
+use crate::named_file;
 
 /// The launcher for `platform` from these files; `None` if the first of them is shipped as it is.
 ///
@@ -46,4 +49,17 @@ pub(crate) fn finished_launcher(
         }
         _ => Ok(None),
     }
+}
+
+/// Writes a finished launcher to `path`, in one step.
+///
+/// # Errors
+/// [`InstallerError::Place`] if something else than a program stands there, or
+/// [`InstallerError::File`].
+pub(crate) fn write_launcher(path: &Path, bytes: &[u8]) -> Result<(), InstallerError> {
+    named_file::check(path, MadeFile::Program)?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).at("create", folder)?;
+    }
+    Ok(durable::replace(path, bytes).at("write", path)?)
 }

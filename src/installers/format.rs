@@ -1,6 +1,7 @@
 //! The kinds of installers: which system each is for, and how its file is named.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,8 @@ use super::error::InstallerError;
 use super::product::Product;
 use super::windows;
 use crate::model::Platform;
+use crate::model::made_file::MadeFile;
+use crate::named_file;
 
 /// The architecture of a program for both processors of macOS, as Python names it.
 pub(crate) const UNIVERSAL: &str = "universal2";
@@ -77,6 +80,26 @@ impl Format {
     /// and the launcher leaves its own executable alone.
     pub(crate) const fn is_managed(self) -> bool {
         matches!(self, Self::Deb | Self::Rpm)
+    }
+
+    /// The kind of its file.
+    const fn made_file(self) -> MadeFile {
+        match self {
+            Self::Deb => MadeFile::DebianPackage,
+            Self::Rpm => MadeFile::RpmPackage,
+            Self::Run => MadeFile::InstallScript,
+            Self::Setup => MadeFile::WindowsProgram,
+            Self::Portable | Self::App => MadeFile::Zip,
+            Self::Dmg => MadeFile::DiskImage,
+        }
+    }
+
+    /// Refuses a place where a file of another kind stands.
+    ///
+    /// # Errors
+    /// [`InstallerError::Place`] with the file that stands there.
+    pub(crate) fn check_place(self, path: &Path) -> Result<(), InstallerError> {
+        Ok(named_file::check(path, self.made_file())?)
     }
 
     /// The name of the installer's file.

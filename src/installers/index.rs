@@ -15,10 +15,8 @@ use super::hashed::{Measured, measured};
 use crate::durable;
 use crate::file_error::{FileError, FileResult as _};
 use crate::look;
+use crate::model::made_file::INSTALLERS_INDEX;
 use crate::model::{Digest, Platform, Version};
-
-/// The file's name.
-pub(crate) const INDEX_NAME: &str = "installers.json";
 
 /// An installer in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +40,7 @@ pub(crate) struct InstallerRecord {
 /// # Errors
 /// [`InstallerError::File`] if the index cannot be read.
 pub(crate) fn installers_in(folder: &Path) -> Result<Vec<InstallerRecord>, InstallerError> {
-    let path = folder.join(INDEX_NAME);
+    let path = folder.join(INSTALLERS_INDEX);
     let Some(bytes) = look::read(&path, look::SMALL).at("read", &path)? else {
         return Ok(Vec::new());
     };
@@ -72,7 +70,7 @@ pub(crate) fn add_to_index(folder: &Path, made: &[InstallerRecord]) -> Result<()
         let newest_first = b.version.cmp(&a.version);
         newest_first.then_with(|| (&a.platform, a.format).cmp(&(&b.platform, b.format)))
     });
-    let path = folder.join(INDEX_NAME);
+    let path = folder.join(INSTALLERS_INDEX);
     let mut json = serde_json::to_vec_pretty(&records)
         .map_err(|error| FileError::new("write", &path, error))?;
     json.push(b'\n');

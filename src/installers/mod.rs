@@ -38,7 +38,7 @@ mod tree;
 mod windows;
 mod write;
 
-pub(crate) use finish::finished_launcher;
+pub(crate) use finish::{finished_launcher, write_launcher};
 pub(crate) use format::{Format, UNIVERSAL};
 pub(crate) use hashed::Measured;
 pub(crate) use index::{InstallerRecord, add_to_index, installers_in};

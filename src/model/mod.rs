@@ -10,6 +10,7 @@ pub mod exit_code;
 pub mod hot_swap;
 pub mod incident;
 pub mod launcher;
+pub(crate) mod made_file;
 pub mod manifest;
 pub mod node;
 pub mod offer;

@@ -1,20 +1,25 @@
 //! Writes bundles: a release with everything that a client without a network needs, in one file
 //! (its form: `trust::bundle`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Time;
+use tough::TargetName;
+use tough::schema::Target;
 
 use super::error::{PublishError, at};
+use super::metadata::Current;
 use super::project::Project;
 use super::repository::release_of;
 use super::role::KeyRole;
 use crate::durable;
 use crate::model::digest::Hasher;
+use crate::model::made_file::MadeFile;
 use crate::model::{ContainerId, Digest, Platform, Version};
+use crate::named_file;
 
 /// The release and platforms that go into a bundle.
 #[derive(Clone, Debug)]
@@ -38,6 +43,9 @@ pub struct Bundled {
     pub fresh_until: Time,
 }
 
+/// The targets of the repository.
+type Targets = HashMap<TargetName, Target>;
+
 /// A file of the repository, and its digest from signed metadata.
 struct Member {
     folder: &'static str,
@@ -54,15 +62,54 @@ impl Project {
     /// a release is halted, since no client would take it, [`PublishError::Damaged`] if a package
     /// in the repository is not the signed one.
     pub fn bundle(&self, request: &BundleRequest, out: &Path) -> Result<Bundled, PublishError> {
+        named_file::check(out, MadeFile::Bundle)?;
         // No publisher changes the folder meanwhile, so the documents belong together.
         let _lock = self.lock()?;
         let current = self.current()?;
-        let targets = &current.targets.signed.signed.targets;
-        let digest = |target: &tough::schema::Target| {
-            <[u8; 32]>::try_from(&target.hashes.sha256[..]).map(Digest::from).ok()
-        };
-        let mut containers = Vec::new();
-        let (mut notes, mut packages, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let selected = Selected::of(&current.targets.signed.signed.targets, request)?;
+        let documents = self.documents(&current);
+        let members: Vec<Member> =
+            documents.into_iter().chain(selected.files(&self.targets_folder())).collect();
+        let length = write(&members, out)?;
+        // The bundle leaves out the list of patches: a whole package needs none.
+        let expiries = self
+            .expiries()?
+            .into_iter()
+            .filter(|(role, _)| *role != KeyRole::Patches)
+            .map(|(_, expires)| expires);
+        let fresh_until = expiries.min().unwrap_or(Time::MIN);
+        Ok(Bundled { containers: selected.containers, length, fresh_until })
+    }
+
+    /// The signed documents that a reader needs, in the order in which it needs them.
+    fn documents(&self, current: &Current) -> Vec<Member> {
+        let roots = (1..=current.root.signed.signed.version.get())
+            .map(|version| format!("{version}.root.json"));
+        let snapshot = current.snapshot.signed.signed.version;
+        let targets = current.targets.signed.signed.version;
+        let others = [
+            "timestamp.json".to_owned(),
+            format!("{snapshot}.snapshot.json"),
+            format!("{targets}.targets.json"),
+        ];
+        let names = roots.chain(others);
+        let path = |name| self.metadata_folder().join(name);
+        names.map(|name| Member { folder: "metadata", path: path(name), hash: None }).collect()
+    }
+}
+
+/// What a request selects among the targets.
+#[derive(Default)]
+struct Selected {
+    containers: Vec<ContainerId>,
+    /// Names and digests of release notes. Several platforms may share theirs.
+    notes: BTreeSet<(String, Digest)>,
+    packages: BTreeSet<(String, Digest)>,
+}
+
+impl Selected {
+    fn of(targets: &Targets, request: &BundleRequest) -> Result<Self, PublishError> {
+        let mut selected = Self::default();
         for (name, target) in targets {
             let Some(release) = release_of(target)
                 .filter(|release| request.fits(&release.container, &release.channel))
@@ -76,66 +123,51 @@ impl Project {
                 );
                 return Err(PublishError::Options(what));
             }
-            packages.extend(digest(target).map(|hash| (name.raw().to_owned(), hash)));
-            // Several platforms may share their release notes.
-            for (note, target) in targets
+            selected.packages.extend(named_digest(name, target));
+            let notes = targets
                 .iter()
-                .filter(|(note, _)| release.notes.values().any(|name| name == note.raw()))
-            {
-                if named.insert(note.raw().to_owned()) {
-                    notes.extend(digest(target).map(|hash| (note.raw().to_owned(), hash)));
-                }
-            }
-            containers.push(release.container);
+                .filter(|(note, _)| release.notes.values().any(|name| name == note.raw()));
+            selected.notes.extend(notes.filter_map(|(note, target)| named_digest(note, target)));
+            selected.containers.push(release.container);
         }
-        if containers.is_empty() {
-            let releases = targets.values().filter_map(release_of);
-            let others = releases.filter(|release| release.container.version == request.version);
-            let mut others: Vec<String> = others
-                .map(|release| {
-                    format!("{} (channel {})", release.container.platform, release.channel)
-                })
-                .collect();
-            others.sort();
-            if !others.is_empty() {
-                let what =
-                    format!("{} is published for {} only", request.version, others.join(", "));
-                return Err(PublishError::Options(what));
-            }
-            return Err(PublishError::NoSuchRelease { version: request.version.clone() });
+        if selected.containers.is_empty() {
+            return Err(nothing_fits(targets, request));
         }
-        containers.sort();
-        // In the order in which a reader needs them, the large ones last.
-        notes.sort();
-        packages.sort();
-        let file = |(name, hash): (String, Digest)| Member {
-            folder: "targets",
-            path: self.targets_folder().join(format!("{hash}.{name}")),
-            hash: Some(hash),
-        };
-        let snapshot = current.snapshot.signed.signed.version;
-        let documents = ["timestamp.json".to_owned(), format!("{snapshot}.snapshot.json")];
-        let documents = documents
-            .into_iter()
-            .chain([format!("{}.targets.json", current.targets.signed.signed.version)]);
-        let roots = (1..=current.root.signed.signed.version.get())
-            .map(|version| format!("{version}.root.json"));
-        let metadata = roots.chain(documents).map(|name| Member {
-            folder: "metadata",
-            path: self.metadata_folder().join(name),
-            hash: None,
-        });
-        let members: Vec<Member> =
-            metadata.chain(notes.into_iter().chain(packages).map(file)).collect();
-        let length = write(&members, out)?;
-        // The bundle leaves out the list of patches: a whole package needs none.
-        let expiries = self
-            .expiries()?
-            .into_iter()
-            .filter(|(role, _)| *role != KeyRole::Patches)
-            .map(|(_, expires)| expires);
-        Ok(Bundled { containers, length, fresh_until: expiries.min().unwrap_or(Time::MIN) })
+        selected.containers.sort();
+        Ok(selected)
     }
+
+    /// The files of the release, the large ones last.
+    fn files(&self, folder: &Path) -> impl Iterator<Item = Member> {
+        self.notes.iter().chain(&self.packages).map(|(name, hash)| Member {
+            folder: "targets",
+            path: folder.join(format!("{hash}.{name}")),
+            hash: Some(*hash),
+        })
+    }
+}
+
+fn named_digest(name: &TargetName, target: &Target) -> Option<(String, Digest)> {
+    let hash = <[u8; 32]>::try_from(&target.hashes.sha256[..]).ok()?;
+    Some((name.raw().to_owned(), Digest::from(hash)))
+}
+
+/// Why there is nothing to bundle: the version is published for others only, or not at all.
+fn nothing_fits(targets: &Targets, request: &BundleRequest) -> PublishError {
+    let releases = targets.values().filter_map(release_of);
+    let others = releases.filter(|release| release.container.version == request.version);
+    let mut others: Vec<String> = others
+        .map(|release| format!("{} (channel {})", release.container.platform, release.channel))
+        .collect();
+    others.sort();
+    if others.is_empty() {
+        return PublishError::NoSuchRelease { version: request.version.clone() };
+    }
+    PublishError::Options(format!(
+        "{} is published for {} only",
+        request.version,
+        others.join(", ")
+    ))
 }
 
 impl BundleRequest {

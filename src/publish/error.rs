@@ -7,6 +7,7 @@ use super::necessity::Need;
 use super::role::KeyRole;
 use crate::file_error::FileError;
 use crate::model::{ContainerId, RelativePath, Version};
+use crate::named_file::OutputError;
 
 /// Any error, with its own chain of causes.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -17,6 +18,9 @@ pub enum PublishError {
     /// Reading or writing a file failed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The place of what is to be written is taken by something else.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// `kuzflow.toml` or a value in it is invalid.
     #[error("{}: not valid settings", path.display())]
     Settings {

@@ -19,6 +19,7 @@ mod leaked_keys;
 mod metadata;
 pub(crate) mod necessity;
 pub(crate) mod offering;
+pub(crate) mod pack_file;
 pub(crate) mod pack_making;
 pub mod package;
 pub(crate) mod patches;

@@ -24,6 +24,7 @@ use super::role::KeyRole;
 use super::settings::ProjectSettings;
 use super::transaction::{Lock, Transaction, TransactionStep};
 use crate::durable;
+use crate::look;
 use crate::model::Node;
 use crate::settings::incremental::LAUNCHER_EXAMPLE;
 use crate::settings::{
@@ -54,7 +55,7 @@ impl Unfinished {
             project.launcher_folder(),
             project.settings_file(),
             folder.join(".lock"),
-            folder.join(".gitignore"),
+            project.ignore_file(),
         ];
         let new = inside
             .into_iter()
@@ -174,13 +175,32 @@ impl Project {
         let texts = [
             (project.nodes_file(), project.nodes_json()?),
             (project.launcher_folder().join("launcher.toml"), project.launcher_settings()?),
-            (project.folder.join(".gitignore"), IGNORED.as_bytes().to_vec()),
+            (project.ignore_file(), project.ignored()?),
             (project.settings_file(), project.settings_toml()?),
         ];
         let unfinished = Unfinished::begin(&project)?;
         project.begin((options, offline_keys), threshold, now, texts)?;
         unfinished.keep();
         Ok(project)
+    }
+
+    fn ignore_file(&self) -> PathBuf {
+        self.folder.join(".gitignore")
+    }
+
+    /// The new content of `.gitignore`. In an app's folder there may be one already: its lines
+    /// stay, and keys must not get into version control there either.
+    fn ignored(&self) -> Result<Vec<u8>, PublishError> {
+        let path = self.ignore_file();
+        let mut lines = look::read(&path, look::SMALL).map_err(at(&path))?.unwrap_or_default();
+        if lines.ends_with(IGNORED.as_bytes()) {
+            return Ok(lines);
+        }
+        if lines.last().is_some_and(|last| *last != b'\n') {
+            lines.push(b'\n');
+        }
+        lines.extend(IGNORED.as_bytes());
+        Ok(lines)
     }
 
     /// Makes keys and the first metadata, and writes them and `texts`.
@@ -219,7 +239,9 @@ impl Project {
         let keyring = self.first_keyring(options, offline_keys);
         let documents = self.first_documents(&root, targets, &keyring, now)?;
         // Files that another publisher wrote into an app's own folder stay.
-        let texts = texts.into_iter().filter(|(path, _)| !path.try_exists().unwrap_or(true));
+        let texts = texts
+            .into_iter()
+            .filter(|(path, _)| *path == self.ignore_file() || !path.try_exists().unwrap_or(true));
         let steps = documents
             .into_iter()
             .chain(texts)

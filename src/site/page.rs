@@ -5,13 +5,14 @@ use super::markdown::to_html;
 use super::release::{Site, SiteRelease};
 use super::words::{PageLanguage, Words};
 use crate::installers::{Format, InstallerRecord};
+use crate::model::made_file::DOWNLOAD_PAGE_ICON;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// The feed's name, beside the page.
 pub(super) const FEED: &str = "feed.atom";
 /// The icon's name, beside the page.
-pub(super) const ICON: &str = "icon.png";
+pub(super) const ICON: &str = DOWNLOAD_PAGE_ICON;
 
 /// The page in one language.
 pub(super) fn page(site: &Site, language: PageLanguage) -> String {

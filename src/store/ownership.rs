@@ -16,11 +16,10 @@ use super::records::{Active, HomeState};
 use super::{Home, StoreError, journal};
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
+use crate::model::made_file::HOME_MARKER;
 use crate::model::manifest::MANIFEST_PATH;
 use crate::{durable, look};
 
-/// The file that marks a folder as a home.
-const MARKER: &str = "kuzflow-home.txt";
 const MARKER_TEXT: &str = "\
 Kuzflow Launcher keeps an app, its updates and its settings in this folder.\n\
 To remove them, uninstall the app; please do not delete single files.\n";
@@ -39,7 +38,7 @@ pub(crate) enum Owner {
 impl Home {
     /// The file that marks this folder as a home.
     pub(crate) fn marker(&self) -> PathBuf {
-        self.root().join(MARKER)
+        self.root().join(HOME_MARKER)
     }
 
     /// Whose this folder is.

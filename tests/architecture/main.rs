@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error_chain", &["plain"]),
     ("look", &["error_chain", "model"]),
     ("file_error", &[]),
+    ("named_file", &["file_error", "look", "model"]),
     ("backoff", &[]),
     ("hedge", &[]),
     ("token_bucket", &[]),
@@ -198,6 +199,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "file_error",
             "error_chain",
             "look",
+            "named_file",
             "model",
             "host",
             "real_path",
@@ -218,6 +220,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "error_chain",
             "durable",
             "look",
+            "named_file",
             "model",
             "settings",
             // Menu entries and icons are the same as those that the launcher makes.
@@ -225,7 +228,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "publish",
         ],
     ),
-    ("site", &["durable", "file_error", "installers", "model"]),
+    ("site", &["durable", "file_error", "installers", "look", "model", "named_file"]),
     (
         "server",
         &[
@@ -297,6 +300,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "plain",
             "error_chain",
             "look",
+            "named_file",
             "model",
             "host",
             "settings",

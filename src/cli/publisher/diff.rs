@@ -1,7 +1,7 @@
 //! `kuzflow diff` compares two releases; `kuzflow apply` applies a pack without a launcher.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -15,12 +15,13 @@ use super::shared::progress::bar;
 use crate::app::Ending;
 use crate::container::Unpacker;
 use crate::model::manifest::MANIFEST_PATH;
-use crate::model::{Digest, Manifest, Platform, RelativePath, Version};
+use crate::model::{Digest, Platform, RelativePath, Version};
 use crate::pack::{
-    self, Algorithm, ApplyOptions, Bases, Choice, Content, FileBytes, FileChange, MadePack,
-    MakeOptions, Pack, Tree,
+    self, Algorithm, Applied, ApplyOptions, Bases, Choice, Content, FileBytes, FileChange,
+    MadePack, MakeOptions, Pack, Tree,
 };
 use crate::parallel;
+use crate::publish::pack_file;
 use crate::publish::package::Effort;
 use crate::publish::release_trees::{FolderTree, PackageTree};
 use crate::publish::{Project, PublishError};
@@ -95,8 +96,6 @@ fn open(path: &Path, threads: usize) -> Result<Box<dyn Tree>, VerbError> {
     })
 }
 
-/// The package of a published version, if `name` is such a version and no file has this name; else
-/// `name` itself.
 impl DiffArguments {
     /// Whether the report is all that the verb makes.
     pub(super) fn only_reports(&self) -> bool {
@@ -104,6 +103,8 @@ impl DiffArguments {
     }
 }
 
+/// The package of a published version, if `name` is such a version and no file has this name; else
+/// `name` itself.
 fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
     let version =
         name.to_str().and_then(|text| text.parse::<Version>().ok()).filter(|_| !name.exists());
@@ -144,6 +145,9 @@ fn find(name: &Path, arguments: &DiffArguments) -> Result<PathBuf, VerbError> {
 
 /// Compares two releases and reports what a client would fetch.
 pub(super) fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, VerbError> {
+    if let Some(out) = &arguments.out {
+        pack_file::check_place(out)?;
+    }
     let threads = threads(arguments.threads);
     let (old, new) = (find(&arguments.old, arguments)?, find(&arguments.new, arguments)?);
     let (old, new) = (open(&old, threads)?, open(&new, threads)?);
@@ -153,12 +157,7 @@ pub(super) fn diff(arguments: &DiffArguments, say: &Say) -> Result<Ending, VerbE
     let progress = |bytes| bar.inc(bytes);
     let started = Instant::now();
     let made = match &arguments.out {
-        Some(path) => {
-            let mut out = BufWriter::new(File::create(path)?);
-            let made = pack::make(&*old, &*new, options, &mut out, &progress)?;
-            out.flush()?;
-            made
-        }
+        Some(path) => pack_file::write(&*old, &*new, options, path, &progress)?,
         None => pack::make(&*old, &*new, options, &mut io::sink(), &progress)?,
     };
     bar.finish_and_clear();
@@ -206,22 +205,10 @@ pub(super) fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Ver
     let threads = threads(arguments.threads);
     let pack = File::open(&arguments.pack)
         .map_err(|error| format!("cannot open the pack {}: {error}", arguments.pack.display()))?;
-    let is_empty = arguments.out.read_dir().is_ok_and(|mut entries| entries.next().is_none());
-    if arguments.out.exists() && !is_empty {
-        return Err(format!(
-            "{} is there already; name a new folder with --out",
-            arguments.out.display()
-        )
-        .into());
-    }
+    let parent = folder_for_new(&arguments.out)?;
     let old = FolderTree::open(&arguments.old)?;
     let file = FileBytes::new(pack)?;
     let opened = Pack::open(&file, old.manifest())?;
-    let parent = arguments
-        .out
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
     let scratch = tempfile::Builder::new().prefix(".kuzflow-apply-").tempdir_in(parent)?;
     let stop = AtomicBool::new(false);
     let options = ApplyOptions { threads, memory: arguments.memory << 20, stop: &stop };
@@ -231,42 +218,67 @@ pub(super) fn apply(arguments: &ApplyArguments, say: &Say) -> Result<Ending, Ver
     if let Some(failed) = failed.into_iter().next() {
         return Err(failed.into());
     }
-    let digests: Vec<Digest> = made.iter().flatten().map(|applied| applied.digest).collect();
+    let made: Vec<Applied> = made.into_iter().flatten().collect();
+    let digests: Vec<Digest> = made.iter().map(|applied| applied.digest).collect();
     let (manifest, json) = opened.manifest(old.manifest(), &digests)?;
+    let files = manifest.file_manifest.len();
     let unpacker = Unpacker::new(std::sync::Arc::new(manifest), arguments.out.clone())?;
-    let mut finished = made.into_iter().flatten();
-    let mut copies: Vec<(&RelativePath, &RelativePath)> = Vec::new();
-    for (path, fate) in &opened.outline.fates {
+    let copies = adopt_made(&unpacker, &opened, made)?;
+    copy_all(&unpacker, &copies, &arguments.old, threads)?;
+    unpacker.finish(&json)?;
+    // From a folder without a manifest, `apply` makes a folder without one.
+    if !arguments.old.join(MANIFEST_PATH).exists() {
+        remove_manifest(&arguments.out, &opened)?;
+    }
+    let count = copies.len();
+    say.line(&format!("{}: {files} files, {count} of them taken over", arguments.out.display()));
+    say.result(json!({
+        "status": "done", "files": files, "cloned": count, "seconds": started.elapsed().as_secs_f64(),
+    }));
+    Ok(Ending::Done)
+}
+
+/// The folder in which `out` is made. Refuses an `out` that has content.
+fn folder_for_new(out: &Path) -> Result<&Path, VerbError> {
+    let is_empty = out.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    if out.exists() && !is_empty {
+        let out = out.display();
+        return Err(format!("{out} is there already; name a new folder with --out").into());
+    }
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Ok(parent.unwrap_or(Path::new(".")))
+}
+
+/// Puts the files that the pack made in their places. Returns those that are copies of old ones,
+/// with their sources.
+fn adopt_made<'a>(
+    unpacker: &Unpacker,
+    pack: &'a Pack,
+    made: Vec<Applied>,
+) -> Result<Vec<(&'a RelativePath, &'a RelativePath)>, VerbError> {
+    let mut made = made.into_iter();
+    let mut copies = Vec::new();
+    for (path, fate) in &pack.outline.fates {
         match &fate.content {
             Content::Made(_) => {
-                let applied = finished.next().ok_or("the pack made too few files")?;
+                let applied = made.next().ok_or("the pack made too few files")?;
                 unpacker.adopt(path, &applied.path, applied.digest)?;
             }
             Content::Old(base) => copies.push((path, base)),
             Content::Empty | Content::Link(_) => {}
         }
     }
-    let count = copies.len();
-    copy_all(&unpacker, &copies, &arguments.old, threads)?;
-    unpacker.finish(&json)?;
-    // From a folder without a manifest, `apply` makes a folder without one.
-    if !arguments.old.join(MANIFEST_PATH).exists() {
-        let own = arguments.out.join(MANIFEST_PATH);
-        std::fs::remove_file(&own)?;
-        if let Some(folder) = own.parent().filter(|_| !manifest_folder_is_wanted(&opened)) {
-            std::fs::remove_dir(folder)?;
-        }
+    Ok(copies)
+}
+
+/// Takes the manifest out of a new folder, and the manifest's folder if nothing else is in it.
+fn remove_manifest(out: &Path, pack: &Pack) -> Result<(), VerbError> {
+    let manifest = out.join(MANIFEST_PATH);
+    std::fs::remove_file(&manifest)?;
+    if let Some(folder) = manifest.parent().filter(|_| !manifest_folder_is_wanted(pack)) {
+        std::fs::remove_dir(folder)?;
     }
-    let manifest = Manifest::from_json(&json)?;
-    say.line(&format!(
-        "{}: {} files, {count} of them taken over",
-        arguments.out.display(),
-        manifest.file_manifest.len()
-    ));
-    say.result(json!({
-        "status": "done", "files": manifest.file_manifest.len(), "cloned": count, "seconds": started.elapsed().as_secs_f64(),
-    }));
-    Ok(Ending::Done)
+    Ok(())
 }
 
 /// Whether the release has its own files or folders where its manifest would lie.

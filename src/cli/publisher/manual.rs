@@ -15,6 +15,8 @@ use serde_json::json;
 use super::shared::output::Say;
 use crate::app::Ending;
 use crate::app::streams::write_line;
+use crate::model::made_file::MadeFile;
+use crate::named_file::{self, OutputError};
 
 pub(super) const COMPLETIONS_HELP: &str = "\
 Example: kuzflow completions bash > ~/.local/share/bash-completion/completions/kuzflow
@@ -58,10 +60,12 @@ impl Program {
 
 /// Why the pages cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the man pages into {}", folder.display())]
-pub(super) struct ManualError {
-    folder: PathBuf,
-    source: io::Error,
+pub(super) enum ManualError {
+    #[error("cannot write the man pages into {}", folder.display())]
+    File { folder: PathBuf, source: io::Error },
+    /// A file that is no such page has its name.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 /// `publisher` gives the commands of `kuzflow`.
@@ -81,10 +85,20 @@ pub(super) fn manual(
     say: &Say,
 ) -> Result<Ending, ManualError> {
     let folder = &arguments.folder;
-    let failed = |source| ManualError { folder: folder.clone(), source };
+    let failed = |source| ManualError::File { folder: folder.clone(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
+    // Beside their places, so that each page appears in one step.
+    let new = tempfile::Builder::new().prefix(".kuzflow-").tempdir_in(folder).map_err(failed)?;
     for program in Program::value_variants() {
-        clap_mangen::generate_to(program.command(publisher), folder).map_err(failed)?;
+        clap_mangen::generate_to(program.command(publisher), new.path()).map_err(failed)?;
+    }
+    let pages = std::fs::read_dir(new.path()).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let pages = pages.map_err(failed)?;
+    for page in &pages {
+        named_file::check(&folder.join(page.file_name()), MadeFile::ManualPage)?;
+    }
+    for page in &pages {
+        std::fs::rename(page.path(), folder.join(page.file_name())).map_err(failed)?;
     }
     say.line(&format!("man pages of both programs are in {}", folder.display()));
     say.result(json!({ "status": "done", "folder": folder }));

@@ -19,8 +19,9 @@ use crate::app::{Ending, shortcuts};
 use crate::host;
 use crate::installers::{
     Format, InstallerRecord, Measured, Payload, PayloadSources, Product, ProductSources, Signers,
-    UNIVERSAL, add_to_index, finished_launcher, write_file,
+    UNIVERSAL, add_to_index, finished_launcher, installers_in, write_file, write_launcher,
 };
+use crate::model::made_file::SHIPPED_LAUNCHERS;
 use crate::model::{Platform, Release, Version};
 use crate::publish::Project;
 use crate::publish::bundle::BundleRequest;
@@ -39,8 +40,6 @@ Example: kuzflow package --launcher Linux_x86_64=kuzflow-launcher --format deb,r
 
 /// The folder for installers, in the publisher's folder.
 pub(super) const INSTALLERS: &str = "installers";
-/// The folder for launchers as they are shipped, beside the installers.
-const LAUNCHERS: &str = "launchers";
 /// The launcher's usual name.
 const LAUNCHER: &str = "kuzflow-launcher";
 
@@ -112,6 +111,7 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     let releases = project.releases()?;
     let jobs = jobs(&launchers, &releases, arguments, &project)?;
     let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
+    check_places(&out, &jobs, &formats)?;
     std::fs::create_dir_all(&out)
         .map_err(|error| format!("cannot create {}: {error}", out.display()))?;
     let mut made = Vec::new();
@@ -177,6 +177,18 @@ fn jobs<'a>(
     Ok(jobs)
 }
 
+/// Refuses a folder in which a file of another kind has the name of an installer, or whose list of
+/// installers is another program's.
+fn check_places(out: &Path, jobs: &[Job<'_>], formats: &[Format]) -> Result<(), VerbError> {
+    installers_in(out)?;
+    for job in jobs {
+        for format in formats.iter().filter(|format| format.system() == job.platform.os) {
+            format.check_place(&out.join(format.file_name(&job.product, &job.platform)))?;
+        }
+    }
+    Ok(())
+}
+
 impl<'a> Job<'a> {
     /// Adds the launcher of another processor.
     fn add(&mut self, launcher: &'a Path, release: &'a Release) -> Result<(), String> {
@@ -216,11 +228,9 @@ impl<'a> Job<'a> {
         let Self { platform, launchers, product, .. } = self;
         let finished = finished_launcher(product, platform, launchers, signers)?;
         let Some(finished) = finished else { return Ok(None) };
-        let folder = out.join(LAUNCHERS).join(platform.to_string());
+        let folder = out.join(SHIPPED_LAUNCHERS).join(platform.to_string());
         let path = folder.join(product.program_name(platform));
-        std::fs::create_dir_all(&folder)
-            .and_then(|()| std::fs::write(&path, finished))
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        write_launcher(&path, &finished)?;
         say.line(&format!("{}: the launcher as it is shipped", path.display()));
         Ok(Some(path))
     }

@@ -13,8 +13,8 @@ use crate::real_path;
 pub(super) const WORK_PREFIX: &str = ".kuzflow-build-";
 
 /// Names that are never part of an app: caches, version control, environments and their secrets,
-/// packages.
-pub const NEVER: [&str; 24] = [
+/// packages, and files that an interrupted `kuzflow` leaves.
+pub const NEVER: [&str; 25] = [
     "__pycache__",
     "*.pyc",
     "*.pyo",
@@ -39,6 +39,7 @@ pub const NEVER: [&str; 24] = [
     "*.kuzflow-bundle",
     "*.kuzpatch",
     ".kuzflow-*",
+    ".tmp-*",
 ];
 
 /// How the copy treats links.

@@ -9,6 +9,7 @@ use super::entry_point::EntryPoint;
 use crate::file_error::FileError;
 use crate::model::path::UnsafePath;
 use crate::model::{Digest, Platform};
+use crate::named_file::OutputError;
 use crate::publish::package::PackageError;
 
 /// What to do about machine code for another system.
@@ -20,6 +21,9 @@ pub enum BuildError {
     /// The file system refuses.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The package's place is taken by something else.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A file has a name that some system does not allow.
     #[error("{} cannot be in a container; rename it, or exclude it", path.display())]
     Name {

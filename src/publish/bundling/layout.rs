@@ -3,14 +3,14 @@
 //! In: a [`BuildRequest`] and an empty folder. Out: the [`Draft`] of a package, and warnings. Never:
 //! a change in the app's folder.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::bytecode::{self, Compiler};
 use super::entry_point::EntryPoint;
 use super::error::BuildError;
+use super::left_out::LeftOut;
 use super::request::{BuildRequest, Runtime, find_icon, no_runtime};
 use super::steps::{BundlingStep, Steps};
 use super::{
@@ -71,41 +71,58 @@ pub(super) fn lay_out(
     let launch = start::launch(request, python, &tree, brings)?;
     let main_executable = start::write_script(request, &launch, &tree)?;
     let (mut items, empty_folders) = list(&tree)?;
-    for program in [Some(&main_executable), Some(&launch.program)].into_iter().flatten() {
+    for program in [&main_executable, &launch.program] {
         if let Some(item) = items.get_mut(program) {
             item.permissions = Permissions::PROGRAM;
         }
     }
-    let display_name =
-        if request.display_name.is_empty() { request.name.as_str() } else { &request.display_name };
     let draft = Draft {
-        container_info: ContainerInfo {
-            version: request.version.clone(),
-            build_date,
-            build_number: request.build_number.clone(),
-            git_commit: request.git_commit.clone().or(revision.map(|revision| revision.commit)),
-            builder: format!("kuzflow {}", env!("CARGO_PKG_VERSION")),
-        },
+        container_info: container_info(request, build_date, revision.map(|it| it.commit)),
         platform_info: PlatformInfo {
             os: request.platform.os.clone(),
             architecture: request.platform.architecture.clone(),
             python_version: found.python_version,
             qt_version: found.qt_version,
         },
-        application_info: ApplicationInfo {
-            name: request.name.clone(),
-            display_name: display_name.to_owned(),
-            description: request.description.clone(),
-            main_executable,
-            icon,
-            data_schema: request.data_schema,
-            launch,
-        },
+        application_info: application_info(request, main_executable, icon, launch),
         dependencies: found.dependencies,
         items,
         empty_folders,
     };
     Ok((draft, warnings))
+}
+
+fn container_info(
+    request: &BuildRequest,
+    build_date: jiff::Timestamp,
+    commit: Option<String>,
+) -> ContainerInfo {
+    ContainerInfo {
+        version: request.version.clone(),
+        build_date,
+        build_number: request.build_number.clone(),
+        git_commit: request.git_commit.clone().or(commit),
+        builder: format!("kuzflow {}", env!("CARGO_PKG_VERSION")),
+    }
+}
+
+fn application_info(
+    request: &BuildRequest,
+    main_executable: RelativePath,
+    icon: Option<RelativePath>,
+    launch: Launch,
+) -> ApplicationInfo {
+    let display_name =
+        if request.display_name.is_empty() { request.name.as_str() } else { &request.display_name };
+    ApplicationInfo {
+        name: request.name.clone(),
+        display_name: display_name.to_owned(),
+        description: request.description.clone(),
+        main_executable,
+        icon,
+        data_schema: request.data_schema,
+        launch,
+    }
 }
 
 /// Makes the folders that every container has, with what each is for.
@@ -217,59 +234,24 @@ fn check_dependencies(
 /// The first second that a zip can name: the date of a build without a date.
 const FIRST_ZIP_DATE: jiff::Timestamp = jiff::Timestamp::constant(315_532_800, 0);
 
-/// Copies what belongs to the app. Returns a warning for each key that is left out.
+/// Copies what belongs to the app. Returns warnings about what is left out, or should be.
 fn copy_app(request: &BuildRequest, tree: &Path) -> Result<Vec<String>, BuildError> {
-    let skip = copy::Exclusions::new(
-        copy::NEVER.iter().copied().chain(request.exclude.iter().map(String::as_str)),
-    );
     let links =
         if request.platform.is_windows() { copy::Links::Resolve } else { copy::Links::Keep };
-    let own = |path: &str| is_publishers(&request.app, path);
-    let keys = RefCell::new(BTreeSet::new());
-    let is_key = |folder: &Path, path: &str| {
-        let file = folder.join(path);
-        let is_one = secrets::is_signing_key(&file);
-        if is_one {
-            keys.borrow_mut().insert(file);
-        }
-        is_one
-    };
-    copy::copy_tree(&request.app, &tree.join("app"), links, &|path| {
-        skip.covers(path) || own(path) || is_key(&request.app, path)
-    })?;
+    let left_out = LeftOut::new(&request.app, &request.exclude);
+    copy::copy_tree(&request.app, &tree.join("app"), links, &|path| left_out.covers(path))?;
+    let mut notes = left_out.into_notes();
     if let Some(config) = &request.config {
+        let left_out = LeftOut::new(config, &request.exclude);
         // User data must be plain files.
-        copy::copy_tree(config, &tree.join("config"), copy::Links::Resolve, &|path| {
-            skip.covers(path) || is_key(config, path)
-        })?;
+        let links = copy::Links::Resolve;
+        copy::copy_tree(config, &tree.join("config"), links, &|path| left_out.covers(path))?;
+        notes.extend(left_out.into_notes());
     }
     for script in scripts::of(request) {
         script.lay_out(tree)?;
     }
-    let left_out = |key: PathBuf| {
-        format!(
-            "{} is left out: it is a key that signs your releases; keep it outside of the app's folder",
-            key.display()
-        )
-    };
-    Ok(keys.into_inner().into_iter().map(left_out).collect())
-}
-
-/// Whether `path` in the app's folder is a publisher's folder, or a part of one that is the app's
-/// folder itself: users must not get keys and packages.
-fn is_publishers(app: &Path, path: &str) -> bool {
-    let is_one = |folder: &Path| folder.join("kuzflow.toml").is_file();
-    let parts = [
-        "kuzflow.toml",
-        "keys",
-        "repository",
-        "launcher",
-        "packages",
-        "making",
-        "patch-jobs",
-        ".lock",
-    ];
-    is_one(&app.join(path)) || (parts.contains(&path) && is_one(app))
+    Ok(notes)
 }
 
 /// Lays the icon out: an icon in the app's folder is already there; any other is copied.

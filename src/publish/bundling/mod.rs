@@ -17,6 +17,7 @@ mod entry_point;
 mod error;
 mod foreign_files;
 mod layout;
+mod left_out;
 mod machine_code;
 mod program;
 mod request;
@@ -43,6 +44,8 @@ pub use steps::{BuildProgress, BundlingStep};
 use super::package::{self, Package};
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
+use crate::model::made_file::MadeFile;
+use crate::named_file;
 use crate::real_path;
 use steps::Steps;
 
@@ -92,6 +95,7 @@ pub fn build(
     } else {
         out.to_path_buf()
     };
+    named_file::check(&path, MadeFile::Package)?;
     let folder =
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).at("create the folder", folder)?;
