@@ -67,9 +67,10 @@ impl Invocation<'_> {
             ));
         }
         let aside: Vec<_> = aside.iter().map(|folder| folder.to_string_lossy()).collect();
-        let result = json!({ "status": "done", "versions": versions, "kept": retained, "disk_use": disk_use, "set_aside": aside });
+        let (ending, status) = outcome(versions.is_empty());
+        let result = json!({ "status": status, "versions": versions, "kept": retained, "disk_use": disk_use, "set_aside": aside });
         self.output.result(result);
-        Ok(if versions.is_empty() { Ending::NothingToDo } else { Ending::Done })
+        Ok(ending)
     }
 
     pub(super) fn switch(&self, version: &Version) -> Result<Ending, StoreError> {
@@ -118,8 +119,9 @@ impl Invocation<'_> {
         if points.is_empty() {
             self.output.say(&self.output.texts.get("problem-no-rollback-point"));
         }
-        self.output.result(json!({ "status": "done", "points": points }));
-        Ok(if points.is_empty() { Ending::NothingToDo } else { Ending::Done })
+        let (ending, status) = outcome(points.is_empty());
+        self.output.result(json!({ "status": status, "points": points }));
+        Ok(ending)
     }
 
     pub(super) fn roll_back(&self, to: Option<Version>) -> Ending {
@@ -137,7 +139,9 @@ impl Invocation<'_> {
     pub(super) fn pin(&self, release: bool) -> Result<Ending, StoreError> {
         let mut state = self.place.home.state()?;
         let (active, _) = self.place.home.active()?;
-        state.pinned = (!release).then_some(active.container.version);
+        let pinned = (!release).then_some(active.container.version);
+        let (ending, status) = outcome(state.pinned == pinned);
+        state.pinned = pinned;
         self.place.home.set_state(&state)?;
         let texts = &self.output.texts;
         let with =
@@ -150,8 +154,8 @@ impl Invocation<'_> {
             }
             None => self.output.say(&texts.get("unpinned")),
         }
-        self.output.result(json!({ "status": "done", "pinned": state.pinned }));
-        Ok(Ending::Done)
+        self.output.result(json!({ "status": status, "pinned": state.pinned }));
+        Ok(ending)
     }
 
     pub(super) fn skip(&self, version: Option<Version>) -> Result<Ending, StoreError> {
@@ -233,7 +237,16 @@ impl Invocation<'_> {
         if none {
             self.output.say(&self.output.texts.get("versions-none-removed"));
         }
-        self.output.result(json!({ "status": "done", "removed": removed, "deleted": deleted }));
-        Ok(if none { Ending::NothingToDo } else { Ending::Done })
+        let (ending, status) = outcome(none);
+        self.output.result(json!({ "status": status, "removed": removed, "deleted": deleted }));
+        Ok(ending)
+    }
+}
+
+/// How a verb ends, for the shell and for scripts: the two always say the same.
+fn outcome(is_nothing: bool) -> (Ending, &'static str) {
+    match is_nothing {
+        true => (Ending::NothingToDo, "nothing_to_do"),
+        false => (Ending::Done, "done"),
     }
 }

@@ -111,7 +111,8 @@ pub(super) fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, Ve
         "files": retired.files.0,
         "bytes": retired.files.1,
     }));
-    Ok(super::renew::warn_after(&project, Ending::Done))
+    let ending = if changes { Ending::Done } else { Ending::NothingToDo };
+    Ok(super::renew::warn_after(&project, ending))
 }
 
 fn tell(retired: &Retired, dry_run: bool, say: &Say) {
