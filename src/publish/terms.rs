@@ -184,61 +184,82 @@ pub(super) fn reach(
             && other.channel == release.channel
             && found != container
     };
-    let others: Vec<&&Release> = others.iter().filter(same).collect();
-    let mut reported = Vec::new();
-    let mut tell = |text: String| reported.push(Remark::Unreached(text));
+    let others: Vec<&Release> = others.iter().filter(same).copied().collect();
     let version = &container.version;
+    let is_first_in_channel = others.is_empty() && release.channel != usual_channel;
+    let reasons = [
+        behind_a_newer(version, &others),
+        held_back(release),
+        without_a_step(release, &others),
+        without_a_launcher(release, launchers),
+        is_first_in_channel.then(|| {
+            format!(
+                "{version} is the first release in the channel {}: only launchers whose launcher.toml names this channel are offered it",
+                release.channel
+            )
+        }),
+    ];
+    reasons.into_iter().flatten().map(Remark::Unreached).collect()
+}
+
+/// A newer release that is offered instead.
+fn behind_a_newer(version: &Version, others: &[&Release]) -> Option<String> {
     let newer = others.iter().filter(|other| {
         other.container.version > *version && !other.halted && other.rollout_permille > 0
     });
-    if let Some(newer) = newer.max_by(|a, b| a.container.version.cmp(&b.container.version)) {
-        let newest = &newer.container.version;
-        let whom = if newer.rollout_permille == 1000 && newer.minimum_version.is_none() {
-            "nobody will be offered".to_owned()
-        } else {
-            format!("only installations that may not have {newest} yet will be offered")
-        };
-        let hint = if version.is_pre_release() && newest.is_pre_release() && is_glued(version) {
-            "; write rc.9 and rc.10: a number that stands alone behind a dot is compared as a number"
-        } else {
-            ""
-        };
-        tell(format!("{newest} is newer than {version}, so {whom} {version}{hint}"));
-    }
+    let newer = newer.max_by(|a, b| a.container.version.cmp(&b.container.version))?;
+    let newest = &newer.container.version;
+    let whom = if newer.rollout_permille == 1000 && newer.minimum_version.is_none() {
+        "nobody will be offered".to_owned()
+    } else {
+        format!("only installations that may not have {newest} yet will be offered")
+    };
+    let hint = if version.is_pre_release() && newest.is_pre_release() && is_glued(version) {
+        "; write rc.9 and rc.10: a number that stands alone behind a dot is compared as a number"
+    } else {
+        ""
+    };
+    Some(format!("{newest} is newer than {version}, so {whom} {version}{hint}"))
+}
+
+/// The release itself is offered to nobody.
+fn held_back(release: &Release) -> Option<String> {
+    let version = &release.container.version;
     if release.halted {
-        tell(format!("{version} is halted: nobody is offered it until `{ROLLOUT} --resume`"));
+        Some(format!("{version} is halted: nobody is offered it until `{ROLLOUT} --resume`"))
     } else if release.rollout_permille == 0 {
-        tell(format!(
+        Some(format!(
             "the share of {version} is 0 %: nobody is offered it until `{ROLLOUT} --percent N`"
-        ));
+        ))
+    } else {
+        None
     }
-    if let Some(minimum) = &release.minimum_version
-        && !others
-            .iter()
-            .any(|other| other.container.version >= *minimum && other.container.version < *version)
-    {
-        tell(format!(
+}
+
+/// No older release reaches its minimum version.
+fn without_a_step(release: &Release, others: &[&Release]) -> Option<String> {
+    let (version, minimum) = (&release.container.version, release.minimum_version.as_ref()?);
+    let mut versions = others.iter().map(|other| &other.container.version);
+    let has_step = versions.any(|other| other >= minimum && other < version);
+    (!has_step).then(|| {
+        format!(
             "no older release is {minimum} or newer: only first installations will be offered {version}"
-        ));
-    }
-    if let Some(minimum) = &release.minimum_launcher {
-        let published = launchers.iter().filter(|launcher| launcher.platform == container.platform);
-        let newest = published.map(|launcher| &launcher.version).max();
-        if newest.is_none_or(|newest| newest < minimum) {
-            tell(format!(
-                "no launcher {minimum} is published for {}: launchers that are older cannot install {version} until \
-                 `kuzflow publish-launcher` brings one",
-                container.platform
-            ));
-        }
-    }
-    if others.is_empty() && release.channel != usual_channel {
-        tell(format!(
-            "{version} is the first release in the channel {}: only launchers whose launcher.toml names this channel are offered it",
-            release.channel
-        ));
-    }
-    reported
+        )
+    })
+}
+
+/// No launcher that can install it is published.
+fn without_a_launcher(release: &Release, launchers: &[Launcher]) -> Option<String> {
+    let (container, minimum) = (&release.container, release.minimum_launcher.as_ref()?);
+    let published = launchers.iter().filter(|launcher| launcher.platform == container.platform);
+    let newest = published.map(|launcher| &launcher.version).max();
+    newest.is_none_or(|newest| newest < minimum).then(|| {
+        format!(
+            "no launcher {minimum} is published for {}: launchers that are older cannot install {} until \
+             `kuzflow publish-launcher` brings one",
+            container.platform, container.version
+        )
+    })
 }
 
 /// A remark on the first release of an app if the settings beside the launcher name another app,

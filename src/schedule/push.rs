@@ -116,7 +116,7 @@ impl<H: Fn()> PushListener<'_, H> {
         self.noted = Some(Instant::now());
     }
 
-    /// One connection, from its start to its end.
+    /// One connection, from its start to its end: one loop over what arrives.
     async fn connection(&mut self, reconnecting: &mut Reconnecting, is_first: bool) -> End {
         let began = Instant::now();
         let mut stream =

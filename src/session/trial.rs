@@ -92,7 +92,7 @@ impl Trial {
     /// Records that this version has failed like the one whose place it took.
     pub(super) fn fallback_failed(&mut self, session: &AppSession) {
         if let Some(version) = self.failed_before.take() {
-            tracing::error!(%version, container = %self.record.container, "both fail here: neither is charged with it");
+            tracing::error!(%version, container = %self.record.container, "both fail here: neither is recorded as failed");
             // Two versions that have not proved themselves would take turns for ever.
             let id = &self.record.container;
             let is_last = self.probation.is_some()
@@ -116,7 +116,7 @@ pub(super) fn withdraw_failed_release(session: &AppSession) {
     if let Err(error) = probation::withdraw_failed_release(session.home()) {
         tracing::warn!(
             error = error_chain::line(&error),
-            "a release stays charged with what it may not be guilty of"
+            "a release that may not be at fault stays recorded as failed"
         );
     }
 }

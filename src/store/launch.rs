@@ -1,6 +1,6 @@
 //! Starts a version without a shell, and ends it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -77,34 +77,10 @@ pub(crate) fn start(
 ) -> Result<RunningApp, StoreError> {
     let folder = std::path::absolute(home.container(&record.container))
         .at("find", &home.container(&record.container))?;
-    // The app starts even where the lock cannot be taken (a read-only home): the lock only protects
-    // against removal.
-    let lock = match RunningLock::hold(home, &record.container) {
-        // From here on no launcher switches away from the version; but one may have done so since
-        // the version was selected.
-        Ok(_)
-            if which == Which::Active
-                && home.active().is_ok_and(|(active, _)| active.container != record.container) =>
-        {
-            return Err(StoreError::Switched { id: record.container.to_string() });
-        }
-        Ok(lock) => Some(lock),
-        Err(error @ StoreError::Switched { .. }) => return Err(error),
-        Err(error) => {
-            tracing::warn!(error = error_chain::line(&error), "starting without a running lock");
-            None
-        }
-    };
+    let lock = hold(home, record, which)?;
     stand_in::note(home, &record.container);
     let mut command = command(record, &folder, call);
-    let health = HealthFile::create(&lock::records(home, &record.container))
-        .inspect_err(|error| {
-            tracing::warn!(error = error_chain::line(error), "the app cannot say that it is up")
-        })
-        .ok();
-    if let Some(path) = health.as_ref().and_then(|health| std::path::absolute(health.path()).ok()) {
-        command.env(HEALTH, path);
-    }
+    let health = give_health_file(&mut command, home, &record.container);
     let is_first = first_run::take(home);
     if is_first {
         command.env(first_run::VARIABLE, "1");
@@ -119,13 +95,7 @@ pub(crate) fn start(
         if is_first {
             first_run::expect(home);
         }
-        let program = record.launch.program.under(&folder);
-        match source.kind() {
-            std::io::ErrorKind::PermissionDenied if forbids_programs(&folder) => {
-                StoreError::NoPrograms { folder, source }
-            }
-            _ => StoreError::Start { program, source },
-        }
+        not_started(record, folder, source)
     })?;
     if let Some(lock) = &lock {
         lock.run_by(child.id());
@@ -144,6 +114,54 @@ pub(crate) fn start(
         ran: OnceLock::new(),
         asked: AtomicBool::new(false),
     })
+}
+
+/// Holds the version, so that nobody removes it while it runs. The app starts even where the lock
+/// cannot be taken (a read-only home): the lock only protects against removal.
+fn hold(
+    home: &Home,
+    record: &InstalledRecord,
+    which: Which,
+) -> Result<Option<RunningLock>, StoreError> {
+    match RunningLock::hold(home, &record.container) {
+        // From here on no launcher switches away from the version; but one may have done so since
+        // the version was selected.
+        Ok(_)
+            if which == Which::Active
+                && home.active().is_ok_and(|(active, _)| active.container != record.container) =>
+        {
+            Err(StoreError::Switched { id: record.container.to_string() })
+        }
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ StoreError::Switched { .. }) => Err(error),
+        Err(error) => {
+            tracing::warn!(error = error_chain::line(&error), "starting without a running lock");
+            Ok(None)
+        }
+    }
+}
+
+/// Gives the app the file in which it says that it is up, if one can be made.
+fn give_health_file(command: &mut Command, home: &Home, id: &ContainerId) -> Option<HealthFile> {
+    let health = HealthFile::create(&lock::records(home, id))
+        .inspect_err(|error| {
+            tracing::warn!(error = error_chain::line(error), "the app cannot say that it is up")
+        })
+        .ok()?;
+    if let Ok(path) = std::path::absolute(health.path()) {
+        command.env(HEALTH, path);
+    }
+    Some(health)
+}
+
+/// Why the system does not start the app's program.
+fn not_started(record: &InstalledRecord, folder: PathBuf, source: std::io::Error) -> StoreError {
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied if forbids_programs(&folder) => {
+            StoreError::NoPrograms { folder, source }
+        }
+        _ => StoreError::Start { program: record.launch.program.under(&folder), source },
+    }
 }
 
 /// Redirects the app's standard error into a file, if one can be opened.

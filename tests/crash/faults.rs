@@ -54,7 +54,7 @@ fn a_new_version_that_does_not_come_up_is_tried_twice_left_and_not_offered_again
 }
 
 #[test]
-fn a_version_that_ends_with_status_0_is_never_charged_with_it() {
+fn a_version_that_ends_with_status_0_is_never_recorded_as_failed() {
     let stage = Stage::shared();
     let home = stage.copy(stage.template("first start on probation"), "quit");
     stage.spoil(&home, "quit");

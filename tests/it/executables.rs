@@ -282,22 +282,24 @@ fn a_version_that_fails_at_once_is_still_updated() {
     let window = display.window("Sample").expect("the window opens although the app has failed");
     display.press_until(&window, "Return", || world.log().contains("Downloading"));
     // The version is installed and started. It fails in this environment as does the one before, so
-    // no failure is charged to it.
+    // it is not recorded as failed.
     let state = || -> serde_json::Value {
         serde_json::from_slice(&fs::read(world.home().join("state.json")).unwrap_or_default())
             .unwrap_or_default()
     };
     let active = || fs::read_to_string(world.home().join("active.json")).unwrap_or_default();
-    until("both are known to fail", || world.log().contains("neither is charged"));
+    until("both are known to fail", || world.log().contains("neither is recorded as failed"));
     // The log line comes before the launcher has gone back, so the test waits for each of the
     // three.
     until("the version that the person chose is active again", || {
         active().contains("sample_2.0.0")
     });
-    until("neither is charged", || state()["accused"].is_null() && state()["failed"].is_null());
+    until("neither is recorded as failed", || {
+        state()["accused"].is_null() && state()["failed"].is_null()
+    });
     assert!(
         world.container("2.0.0").exists(),
-        "a version that is charged with nothing stays installed"
+        "a version that is not recorded as failed stays installed"
     );
     let _ = launcher.kill();
     launcher.wait().unwrap();

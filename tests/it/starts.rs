@@ -135,7 +135,7 @@ fn a_failing_version_is_left_whatever_became_of_the_records() {
 }
 
 #[test]
-fn what_keeps_the_version_before_from_starting_too_is_not_charged_to_the_new_one() {
+fn what_keeps_the_version_before_from_starting_too_is_not_held_against_the_new_one() {
     let (world, _node) = installed("1.0.0", NEEDS_A_FILE);
     world.start();
     release(&world, "1.1.0", NEEDS_A_FILE);
@@ -433,7 +433,7 @@ fn two_unproved_versions_that_both_fail_do_not_take_turns() {
 }
 
 #[test]
-fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_charged() {
+fn a_disk_that_lets_no_program_start_is_reported_and_no_release_is_recorded_as_failed() {
     let world = World::new();
     release(&world, "1.0.0", STAYS);
     release(&world, "1.1.0", STAYS);

@@ -42,7 +42,7 @@ use crate::messages::mailbox::WindowPart;
 use crate::messages::problem;
 use crate::session::instance;
 use crate::settings::SecondStart;
-use crate::store::StoreError;
+use crate::store::{Home, StoreError};
 use crate::update::self_update;
 
 /// Runs the program with the process's arguments.
@@ -63,14 +63,7 @@ pub fn main() -> Ending {
     let home_anyway =
         || Installation::home_anyway(common.config.as_deref(), common.home.as_deref());
     let language = language(common.language.as_deref(), place.as_ref().ok());
-    let name = match &place {
-        Ok(place) => Some(shortcuts::name_in(&place.home, &place.settings)),
-        Err(_) => home_anyway().as_ref().and_then(run::name_in),
-    };
-    let texts = match name {
-        Some(name) => Texts::new(language).of_app(&name),
-        None => Texts::new(language),
-    };
+    let texts = texts(language, place.as_ref().ok(), home_anyway);
     let output = Output::new(common.json, texts);
     let app_arguments = match &arguments.verb {
         Some(Verb::Run { arguments }) => files_in_full(arguments),
@@ -96,20 +89,7 @@ pub fn main() -> Ending {
             let options = common.options(language, began);
             return run::without_settings(home.as_ref(), &error, &app_arguments, options, &output);
         }
-        Err(PlaceError::Home { app, source: StoreError::AnotherProgram { .. } })
-            if matches!(arguments.verb, Some(Verb::Uninstall { .. })) =>
-        {
-            return uninstall::nothing(&app, &output);
-        }
-        // An installer's own removal must go on; what the other publisher's launcher installed stays.
-        Err(error @ PlaceError::AnotherPublisher { .. })
-            if matches!(arguments.verb, Some(Verb::Uninstall { .. })) =>
-        {
-            return uninstall::of_another_publisher(&error.problem(), &output);
-        }
-        Err(error) => {
-            return output.problem(&error.problem());
-        }
+        Err(error) => return without_place(&error, arguments.verb.as_ref(), &output),
     };
     let invocation =
         Invocation { place, common, output: &output, app_arguments, language, own: &own, began };
@@ -123,6 +103,37 @@ pub fn main() -> Ending {
     let only_reports = verb.only_reports();
     let ending = invocation.perform(verb);
     if only_reports { ending.of_report() } else { ending }
+}
+
+/// The texts in a language, with the app's name, as far as it is known.
+fn texts(
+    language: Language,
+    place: Option<&Installation>,
+    home_anyway: impl Fn() -> Option<Home>,
+) -> Texts {
+    let name = match place {
+        Some(place) => Some(shortcuts::name_in(&place.home, &place.settings)),
+        None => home_anyway().as_ref().and_then(run::name_in),
+    };
+    match name {
+        Some(name) => Texts::new(language).of_app(&name),
+        None => Texts::new(language),
+    }
+}
+
+/// What a verb says where there is no installation of this launcher's.
+fn without_place(error: &PlaceError, verb: Option<&Verb>, output: &Output) -> Ending {
+    let uninstalls = matches!(verb, Some(Verb::Uninstall { .. }));
+    match error {
+        PlaceError::Home { app, source: StoreError::AnotherProgram { .. } } if uninstalls => {
+            uninstall::nothing(app, output)
+        }
+        // An installer's own removal must go on; what the other publisher's launcher installed stays.
+        PlaceError::AnotherPublisher { .. } if uninstalls => {
+            uninstall::of_another_publisher(&error.problem(), output)
+        }
+        _ => output.problem(&error.problem()),
+    }
 }
 
 /// Ends the process with a word about arguments that contradict each other.
@@ -149,6 +160,7 @@ fn language(wanted: Option<&str>, place: Option<&Installation>) -> Language {
 }
 
 impl Invocation<'_> {
+    /// A table from verbs to what performs them.
     fn perform(&self, verb: Verb) -> Ending {
         let terminal =
             !matches!(verb, Verb::Run { .. } | Verb::Window { .. }) || self.common.headless;

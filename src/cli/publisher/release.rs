@@ -1,7 +1,7 @@
 //! `kuzflow release`: takes a version from the app's folder to the repository in one call. It
 //! checks, builds, tries and publishes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -14,6 +14,7 @@ use super::try_start::{self, TrialOptions};
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::model::{ContainerId, Platform, Version};
+use crate::publish::Project;
 use crate::publish::bundling::{BuildRequest, check};
 
 /// The text below `kuzflow release --help`.
@@ -75,49 +76,71 @@ pub(super) fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, 
     let packages = project.folder().join(PACKAGES);
     std::fs::create_dir_all(&packages)
         .map_err(|error| format!("cannot create {}: {error}", packages.display()))?;
+    let trial = (!arguments.no_trial).then_some(&arguments.trial);
     let mut files: Vec<PathBuf> = Vec::new();
     for request in &requests {
-        let id = id_of(request);
-        let path = packages.join(format!("{id}.kuzflow"));
-        let is_published = is_published(&id);
-        if is_published && path.is_file() {
-            say.line(&format!("{id} is published already; it is not built again"));
-            files.push(path);
-            continue;
-        }
-        build::run(request, &path, say)?;
-        // A second build of the same app has the same bytes. So a publisher who lost the package
-        // can still see that nothing is new.
-        if is_published {
-            if !project.is_published(&path)? {
-                let _ = std::fs::remove_file(&path);
-                return Err(format!(
-                    "{id} is published already, with other bytes; a changed app needs a new version"
-                )
-                .into());
-            }
-            files.push(path);
-            continue;
-        }
-        if !arguments.no_trial {
-            match try_start::of_package(&path, &arguments.trial, say)? {
-                Some(true) => {}
-                Some(false) => {
-                    error_line(&format!(
-                        "{id} is not published, since it does not start here. Mend it and call the same again; or publish it all the same with --no-trial"
-                    ));
-                    say.result(json!({ "status": "failed", "container": id, "path": path, "reason": "the trial start failed" }));
-                    return Ok(Ending::Failed);
-                }
-                None => error_line(&format!(
-                    "warning: {id} was not tried: it is not for this computer; run kuzflow try {} on one of that platform",
-                    path.display()
-                )),
-            }
+        let path = packages.join(format!("{}.kuzflow", id_of(request)));
+        let is_ready = if is_published(&id_of(request)) {
+            build_again(&project, request, &path, say)?;
+            true
+        } else {
+            build::run(request, &path, say)?;
+            starts(request, &path, trial, say)?
+        };
+        if !is_ready {
+            return Ok(Ending::Failed);
         }
         files.push(path);
     }
     publish::publish_with(&project, keyring, files, arguments.publish, say)
+}
+
+/// Brings the package of a published release back to `path`, if it is not there. A second build of
+/// the same app has the same bytes. So a publisher who lost the package can still see that nothing
+/// is new.
+fn build_again(
+    project: &Project,
+    request: &BuildRequest,
+    path: &Path,
+    say: &Say,
+) -> Result<(), VerbError> {
+    let id = id_of(request);
+    if path.is_file() {
+        say.line(&format!("{id} is published already; it is not built again"));
+        return Ok(());
+    }
+    build::run(request, path, say)?;
+    if project.is_published(path)? {
+        return Ok(());
+    }
+    let _ = std::fs::remove_file(path);
+    Err(format!("{id} is published already, with other bytes; a changed app needs a new version")
+        .into())
+}
+
+/// Whether a new package may be published, as far as a trial start shows.
+fn starts(
+    request: &BuildRequest,
+    path: &Path,
+    trial: Option<&TrialOptions>,
+    say: &Say,
+) -> Result<bool, VerbError> {
+    let (id, Some(options)) = (id_of(request), trial) else { return Ok(true) };
+    match try_start::of_package(path, options, say)? {
+        Some(true) => {}
+        Some(false) => {
+            error_line(&format!(
+                "{id} is not published, since it does not start here. Mend it and call the same again; or publish it all the same with --no-trial"
+            ));
+            say.result(json!({ "status": "failed", "container": id, "path": path, "reason": "the trial start failed" }));
+            return Ok(false);
+        }
+        None => error_line(&format!(
+            "warning: {id} was not tried: it is not for this computer; run kuzflow try {} on one of that platform",
+            path.display()
+        )),
+    }
+    Ok(true)
 }
 
 fn id_of(request: &BuildRequest) -> ContainerId {

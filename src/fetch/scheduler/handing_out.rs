@@ -125,7 +125,7 @@ impl Scheduler {
     }
 
     /// Steals the tail of the run that would end last, or re-issues its last piece, if that brings
-    /// the end nearer.
+    /// the end nearer. One loop: each request is weighed with the same figures of this node.
     fn steal_tail(&mut self, now: f64, index: NodeIndex, effects: &mut Vec<Effect>) {
         let on_trial = self.nodes[index].on_trial();
         let latency = self.nodes[index].latency() + self.silence(now, index);

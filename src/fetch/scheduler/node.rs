@@ -56,10 +56,15 @@ pub(super) struct Node {
     known_rate: Option<f64>,
     best_rate: f64,
     meter: Option<Meter>,
+    /// Bytes, proved or not.
     received: u64,
+    /// When bytes came last.
     last_bytes: f64,
+    /// When it was last set to work after a pause.
     last_begun: f64,
+    /// Faults in a row.
     strikes: u32,
+    /// Faults in all.
     faults: u32,
     /// Timeouts since it last delivered: before its answer, and within it.
     timeouts: (u32, u32),

@@ -15,7 +15,7 @@ use crate::messages::protocol::{
 use crate::model::Version;
 
 impl Dialog {
-    /// The headline of the current phase.
+    /// The headline of the current phase: a table.
     pub(super) fn headline(&self) -> Headline {
         match &self.view.phase {
             Phase::Idle => self.idle_headline(),

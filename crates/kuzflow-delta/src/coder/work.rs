@@ -274,6 +274,8 @@ impl<'a, 's> Work<'a, 's> {
         done
     }
 
+    /// Codes a part byte by byte and field by field: one loop over the bounds of spans and chunks,
+    /// which encoder and decoder must meet alike.
     fn code_elements<C: Coder>(
         &mut self,
         coder: &mut C,
