@@ -1,16 +1,19 @@
 //! Starts a version without a shell, and ends it.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+mod needs;
+
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::needs::Which;
+use self::needs::{give_health_file, hold, keep_errors, not_started};
 pub(crate) use super::app_environment::Variable;
 pub(crate) use super::command::{Call, command};
 use super::health_file::{HealthFile, HealthReport};
 use super::lock::{self, RunningLock};
-use super::output_file::{OutputFile, Writer};
+use super::output_file::OutputFile;
 use super::processes::{self, Process};
 use super::successors::{EndedProcess, SeenEnd};
 use super::{Home, InstalledRecord, StoreError, first_run, stand_in};
@@ -20,19 +23,6 @@ use crate::model::ContainerId;
 use crate::model::exit_code::ProcessEnd;
 use crate::mutex;
 use crate::programs;
-
-/// The variable that names the app's health file.
-const HEALTH: &str = "KUZFLOW_HEALTH";
-
-/// Which version a start may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// The active version. If another one is active once this one's lock is held, the start returns
-    /// [`StoreError::Switched`].
-    Active,
-    /// This version, whether it is active or not.
-    Any,
-}
 
 /// The running app: the launcher's child, and after it the processes that replace it. Several
 /// threads may share it: one waits for its end, another ends it.
@@ -114,84 +104,6 @@ pub(crate) fn start(
         ran: OnceLock::new(),
         asked: AtomicBool::new(false),
     })
-}
-
-/// Holds the version, so that nobody removes it while it runs. The app starts even where the lock
-/// cannot be taken (a read-only home): the lock only protects against removal.
-fn hold(
-    home: &Home,
-    record: &InstalledRecord,
-    which: Which,
-) -> Result<Option<RunningLock>, StoreError> {
-    match RunningLock::hold(home, &record.container) {
-        // From here on no launcher switches away from the version; but one may have done so since
-        // the version was selected.
-        Ok(_)
-            if which == Which::Active
-                && home.active().is_ok_and(|(active, _)| active.container != record.container) =>
-        {
-            Err(StoreError::Switched { id: record.container.to_string() })
-        }
-        Ok(lock) => Ok(Some(lock)),
-        Err(error @ StoreError::Switched { .. }) => Err(error),
-        Err(error) => {
-            tracing::warn!(error = error_chain::line(&error), "starting without a running lock");
-            Ok(None)
-        }
-    }
-}
-
-/// Gives the app the file in which it says that it is up, if one can be made.
-fn give_health_file(command: &mut Command, home: &Home, id: &ContainerId) -> Option<HealthFile> {
-    let health = HealthFile::create(&lock::records(home, id))
-        .inspect_err(|error| {
-            tracing::warn!(error = error_chain::line(error), "the app cannot say that it is up")
-        })
-        .ok()?;
-    if let Ok(path) = std::path::absolute(health.path()) {
-        command.env(HEALTH, path);
-    }
-    Some(health)
-}
-
-/// Why the system does not start the app's program.
-fn not_started(record: &InstalledRecord, folder: PathBuf, source: std::io::Error) -> StoreError {
-    match source.kind() {
-        std::io::ErrorKind::PermissionDenied if forbids_programs(&folder) => {
-            StoreError::NoPrograms { folder, source }
-        }
-        _ => StoreError::Start { program: record.launch.program.under(&folder), source },
-    }
-}
-
-/// Redirects the app's standard error into a file, if one can be opened.
-fn keep_errors(command: &mut Command, home: &Home, id: &ContainerId) -> Option<OutputFile> {
-    match OutputFile::open(home, Writer::App, id) {
-        Ok((errors, file)) => {
-            command.stderr(file);
-            Some(errors)
-        }
-        Err(error) => {
-            tracing::warn!(
-                error = error_chain::line(&error),
-                "what the app writes to standard error is not kept"
-            );
-            None
-        }
-    }
-}
-
-/// Whether the file system of `folder` lets no program be started from it.
-#[cfg(all(unix, not(target_vendor = "apple")))]
-fn forbids_programs(folder: &Path) -> bool {
-    rustix::fs::statvfs(folder)
-        .is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
-}
-
-/// Elsewhere it is a matter of rules that nobody tells.
-#[cfg(not(all(unix, not(target_vendor = "apple"))))]
-fn forbids_programs(_folder: &Path) -> bool {
-    false
 }
 
 /// Pause between two looks at a child where the system cannot wait for it without reaping it.

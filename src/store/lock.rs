@@ -17,12 +17,15 @@
 //! process that continues in the place of a noted one, or uses the version's files, counts as well
 //! (see [`super::successors`]).
 
+mod note;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use self::note::{ENDED, LockRecord, launcher, recorded};
 use super::processes::{self, Process};
 use super::successors::{self, Bond, EndedProcess, Place};
 use super::{Home, StoreError};
@@ -414,72 +417,6 @@ fn place(home: &Home, id: &ContainerId) -> Place {
 
 pub(super) fn records(home: &Home, id: &ContainerId) -> PathBuf {
     home.running().join(format!("{id}.d"))
-}
-
-/// A process's note.
-struct LockRecord {
-    process: u32,
-    /// Its start time, in the system's own form.
-    started: String,
-    /// The process does not run the version, but is about to start it.
-    is_launcher: bool,
-    /// The end of the process was seen.
-    has_ended: bool,
-}
-
-impl LockRecord {
-    /// The note in `entry`; `None` if there is no complete one. An error if it cannot be read and
-    /// its process may be alive: the version may be running then.
-    fn read(entry: &std::fs::DirEntry) -> io::Result<Option<Self>> {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { return Ok(None) };
-        let launcher = name.strip_suffix(LAUNCHER);
-        let Ok(process) = launcher.unwrap_or(name).parse() else { return Ok(None) };
-        let started = match look::read(&entry.path(), look::SMALL) {
-            Err(error) if processes::may_be_alive(process) => return Err(error),
-            started => started.ok().flatten().and_then(|started| String::from_utf8(started).ok()),
-        };
-        let Some(started) = started else { return Ok(None) };
-        let (has_ended, started) = match started.strip_suffix(ENDED) {
-            Some(started) => (true, started.to_owned()),
-            None => (false, started),
-        };
-        Ok(Some(Self { process, started, is_launcher: launcher.is_some(), has_ended }))
-    }
-
-    fn is_alive(&self) -> bool {
-        !self.has_ended && processes::is_alive(self.process, &self.started)
-    }
-
-    /// Whether the process may have successors without a note.
-    fn may_have_successor(&self) -> bool {
-        !self.is_launcher && !self.has_ended && !self.started.is_empty()
-    }
-
-    fn ended(&self) -> EndedProcess<'_> {
-        EndedProcess { started: &self.started, start: None, seen: None }
-    }
-
-    fn name(&self) -> String {
-        if self.is_launcher { launcher(self.process) } else { self.process.to_string() }
-    }
-}
-
-/// Suffix of the start time in the note of a process whose end was seen.
-const ENDED: &str = " ended";
-
-/// The name of a launcher's note.
-fn launcher(process: u32) -> String {
-    format!("{process}{LAUNCHER}")
-}
-
-/// Suffix of the name of a launcher's note.
-const LAUNCHER: &str = ".launcher";
-
-/// Noted processes with their start times. Incomplete notes are skipped.
-fn recorded(folder: &Path) -> io::Result<Vec<LockRecord>> {
-    let read = |entry| LockRecord::read(&entry).transpose();
-    look::entries(folder)?.into_iter().filter_map(read).collect()
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {

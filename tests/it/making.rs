@@ -290,7 +290,7 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
     assert_eq!(
         (refresh(), listed(&world).len()),
         (json!(0), 1),
-        "it is young; tests/it/patches.rs lets time pass"
+        "it is young; tests/it/patches lets time pass"
     );
 }
 
