@@ -249,6 +249,8 @@ const fn worth_retrying(kind: ProblemKind) -> bool {
             | ProblemKind::LauncherTooOld
             | ProblemKind::NoSuchVersion
             | ProblemKind::NotInstalled
+            | ProblemKind::NoRollbackPoint
+            | ProblemKind::DataTooNew
     )
 }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::gui::actions::{Action, Actions};
-use crate::messages::protocol::{FaultKind, NoUpdate, NodeProgress};
+use crate::gui::texts::Texts;
+use crate::messages::protocol::{FaultKind, NoUpdate, NodeProgress, ProblemKind};
 use crate::model::Version;
 use crate::model::digest::Digest;
 use crate::model::incident::Incident;
@@ -260,6 +261,26 @@ fn every_action_that_is_not_about_the_window_is_a_command() {
         Ok,
     ] {
         assert_eq!(action.command().is_none(), matches!(action, Close | Ok), "{action:?}");
+    }
+}
+
+#[test]
+fn a_problem_is_tried_again_by_a_button_where_its_text_says_so() {
+    let texts = Texts::new(Language::English);
+    for kind in ProblemKind::ALL {
+        let problem = Problem { kind, subject: String::new(), chain: Vec::new() };
+        let says = texts.problem(&problem)[2].to_lowercase().contains("try again");
+        let state = ViewState { phase: Phase::Failed { problem }, ..ViewState::default() };
+        let button = state.actions().primary == Some(Action::Retry);
+        // The text names somebody or something else that has to change first.
+        let is_after_a_change = matches!(
+            kind,
+            ProblemKind::VersionInUse
+                | ProblemKind::MigrationFailed
+                | ProblemKind::NothingForThis
+                | ProblemKind::ProgramsForbidden
+        );
+        assert_eq!(button, says || is_after_a_change, "{kind:?}");
     }
 }
 

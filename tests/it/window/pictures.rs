@@ -7,24 +7,25 @@ use kuzflow::testing::gui::Language;
 use kuzflow::testing::settings::Theme;
 
 use super::Window;
-use super::screens::room;
+use super::screens::{LEAST, room};
 use crate::support::scenes;
 use crate::support::windows::{self, Look};
 
 /// Draws scenes into `target/pictures`: a few, or those in `KUZFLOW_PICTURES` (`all`, or names with
-/// commas). `KUZFLOW_SCALE` is the scale, `KUZFLOW_SCREEN` the screen in pixels (`1024x600`),
-/// `KUZFLOW_APP` the app. `packaging/screenshots.sh` makes the README's pictures with it.
+/// commas). `KUZFLOW_SCALE` is the scale, `KUZFLOW_APP` the app. `KUZFLOW_SCREEN` is the screen in
+/// pixels (`1024x600`) or `least` for the least window, and has a folder of its own.
+/// `packaging/screenshots.sh` makes the README's pictures with it, and `packaging/pictures.sh`
+/// sheets of all scenes on all screens.
 #[test]
 fn pictures() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
-    std::fs::create_dir_all(&folder).unwrap();
     let wanted =
         std::env::var("KUZFLOW_PICTURES").unwrap_or_else(|_| "offer,troubled,remove".to_owned());
     let scale = std::env::var("KUZFLOW_SCALE").map_or(1.0, |scale| scale.parse().unwrap());
-    let room = std::env::var("KUZFLOW_SCREEN").ok().map(|size| {
-        let (width, height) = size.split_once('x').unwrap();
-        room((width.parse().unwrap(), height.parse().unwrap(), scale))
-    });
+    let screen = std::env::var("KUZFLOW_SCREEN").ok();
+    let room = screen.as_deref().map(|screen| room_of(screen, scale));
+    let all = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/pictures");
+    let folder = screen.map_or(all.clone(), |screen| all.join(format!("{screen}@{scale}")));
+    std::fs::create_dir_all(&folder).unwrap();
     let looks = [
         (Language::Chinese, Theme::Light),
         (Language::English, Theme::Dark),
@@ -52,6 +53,15 @@ fn pictures() {
     }
 }
 
+/// The room for the window on a screen such as `1024x600`, or the `least` room.
+fn room_of(screen: &str, scale: f32) -> egui::Vec2 {
+    if screen == "least" {
+        return LEAST;
+    }
+    let (width, height) = screen.split_once('x').unwrap();
+    room((width.parse().unwrap(), height.parse().unwrap(), scale))
+}
+
 /// A label in Chinese and English, and its number among equal ones from the top.
 type Click = ((&'static str, &'static str), usize);
 
@@ -59,9 +69,9 @@ const MENU: Click = (("已安装版本", "Installed versions"), 0);
 
 const DETAILS: (&str, &str) = ("详情", "Details");
 
-/// Pictures after clicks: a name, the first scene, the clicks.
 const END_APP: Click = (("不保存并退出…", "End without saving…"), 0);
 
+/// Pictures after clicks: a name, the first scene, the clicks.
 const STEPS: [(&str, &str, &[Click]); 21] = [
     ("offer-details", "offer", &[(DETAILS, 0)]),
     ("incremental-details", "offer-incremental", &[(DETAILS, 0)]),

@@ -193,8 +193,22 @@ fn a_headline_says_what_failed() {
         ("first-failed", "The installation was not completed"),
         ("did-not-start", "LabelImg did not start"),
         ("problem-endedwitherror", "LabelImg ended with an error"),
+        ("problem-homeofanotherprogram", "LabelImg cannot be started"),
+        ("problem-appofanotherpublisher", "LabelImg cannot be started"),
     ] {
         assert_eq!(Window::scene(scene).count(headline), 1, "{scene}");
+    }
+}
+
+#[test]
+fn a_launcher_that_cannot_begin_says_once_that_nothing_was_changed() {
+    for scene in
+        ["problem-badsettings", "problem-homeofanotherprogram", "problem-appofanotherpublisher"]
+    {
+        let window = Window::scene(scene);
+        let said = window.harness.query_all_by_label_contains("Nothing was changed").count();
+        assert_eq!(said, 1, "{scene}");
+        assert!(window.sees("Close") && !window.sees("Try again"), "{scene}");
     }
 }
 
@@ -215,7 +229,7 @@ fn nothing_is_estimated_before_the_first_bytes_nor_while_all_are_silent() {
 }
 
 /// The least size of the window, points.
-const LEAST: egui::Vec2 = egui::vec2(480.0, 240.0);
+pub(super) const LEAST: egui::Vec2 = egui::vec2(480.0, 240.0);
 
 #[test]
 fn nothing_overlaps_in_the_least_window_of_an_app_with_a_long_name() {

@@ -13,7 +13,7 @@ use kuzflow::testing::model::{Offer, Version};
 use super::{fault, folder, installed, notices, offer, problem, progress};
 
 /// Names of the scenes here, besides one for each kind of problem (see [`problem_scenes`]).
-pub const NAMES: [&str; 37] = [
+pub const NAMES: [&str; 36] = [
     "skipped",
     "pinned",
     "failed-here",
@@ -43,7 +43,6 @@ pub const NAMES: [&str; 37] = [
     "first-failed",
     "first-did-not-start",
     "did-not-start",
-    "alone-settings",
     "alone-forbidden",
     "notes-of-another-language",
     "notes-200-lines",
@@ -62,20 +61,31 @@ pub fn problem_scenes() -> impl Iterator<Item = (String, ProblemKind)> {
     ProblemKind::ALL.into_iter().map(|kind| (format!("problem-{kind:?}").to_lowercase(), kind))
 }
 
+/// Kinds of problems that a window without an engine shows: the launcher could not begin.
+fn is_at_the_beginning(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::BadSettings
+            | ProblemKind::HomeOfAnotherProgram
+            | ProblemKind::AppOfAnotherPublisher
+    )
+}
+
 /// The subject of a problem of this kind.
-fn subject(kind: ProblemKind) -> &'static str {
+fn subject(kind: ProblemKind, language: Language) -> &'static str {
     match kind {
         ProblemKind::DiskFull => "1.3 GB",
         ProblemKind::DiskError | ProblemKind::FileMissing | ProblemKind::AnotherDisk => PATH,
         ProblemKind::BadPackage => "app/data/predefined_classes.txt",
-        ProblemKind::DidNotStart | ProblemKind::EndedWithError => {
-            "It closed by itself with error code 1."
-        }
+        ProblemKind::DidNotStart | ProblemKind::EndedWithError => match language {
+            Language::English => "It closed by itself with error code 1.",
+            Language::Chinese => "它自行退出了，错误代码 1。",
+        },
         ProblemKind::LaunchFailed => "Exec format error (os error 8)",
         ProblemKind::ProgramsForbidden => "/media/user/USB STICK/labelimg",
         ProblemKind::AppRunning => "LabelImg",
         ProblemKind::NothingForThis => {
-            "[labelimg, beta, Linux_x86_64] / labelimg, stable, Windows_x86_64; labelimg, stable, macOS_arm64"
+            "labelimg, beta, Linux_x86_64 / labelimg, stable, Windows_x86_64; labelimg, stable, macOS_arm64"
         }
         ProblemKind::HomeOfAnotherProgram | ProblemKind::AppOfAnotherPublisher => {
             "/home/user/.local/share/kuzflow/labelimg"
@@ -90,10 +100,10 @@ fn subject(kind: ProblemKind) -> &'static str {
     }
 }
 
-fn did_not_start() -> Phase {
+fn did_not_start(language: Language) -> Phase {
     let chain = vec!["labelimg 1.8.6: Crashed { status: 1 }".to_owned(), TRACEBACK.to_owned()];
-    let subject = "It closed by itself with error code 1.".to_owned();
-    Phase::Failed { problem: Problem { kind: ProblemKind::DidNotStart, subject, chain } }
+    let kind = ProblemKind::DidNotStart;
+    Phase::Failed { problem: Problem { kind, subject: subject(kind, language).to_owned(), chain } }
 }
 
 /// Progress of a download from so many nodes, each of which sends or is silent.
@@ -232,7 +242,7 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         "first-failed" => {
             vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })]
         }
-        "first-did-not-start" | "did-not-start" => vec![phase(did_not_start())],
+        "first-did-not-start" | "did-not-start" => vec![phase(did_not_start(language))],
         "notes-of-another-language" => noted(&|offer| {
             let (tag, text) = match language {
                 Language::English => ("zh-CN", super::NOTES_CHINESE),
@@ -259,7 +269,7 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         }
         _ => {
             let (_, kind) = problem_scenes().find(|(scene, _)| scene == name)?;
-            let failed = phase(Phase::Failed { problem: problem(kind, subject(kind)) });
+            let failed = phase(Phase::Failed { problem: problem(kind, subject(kind, language)) });
             vec![downloading(), progress(language, 0.42, false), failed]
         }
     })
@@ -277,10 +287,11 @@ pub fn state(name: &str, language: Language) -> Option<ViewState> {
         notices.retain(|notice| !matches!(notice.what, Incident::Conflicts { .. }));
         ViewState::telling(notices)
     };
+    let mut at_the_beginning = problem_scenes().filter(|(_, kind)| is_at_the_beginning(*kind));
+    if let Some((_, kind)) = at_the_beginning.find(|(scene, _)| scene == name) {
+        return Some(ViewState::of_problem(problem(kind, subject(kind, language))));
+    }
     Some(match name {
-        "alone-settings" => {
-            ViewState::of_problem(problem(ProblemKind::BadSettings, "/opt/labelimg/launcher.toml"))
-        }
         "alone-forbidden" => ViewState::of_problem(problem(
             ProblemKind::ProgramsForbidden,
             "/media/user/USB STICK/labelimg",
