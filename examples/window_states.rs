@@ -45,6 +45,7 @@ fn main() {
     let options = WindowOptions {
         title: "LabelImg".to_owned(),
         app_name: "LabelImg".to_owned(),
+        class: "labelimg".to_owned(),
         icon: None,
         language,
         theme,

@@ -146,6 +146,7 @@ pub(crate) fn nameless_window_options(app_name: String, options: PresentOptions)
     WindowOptions {
         title: app_name.clone(),
         app_name,
+        class: env!("CARGO_PKG_NAME").to_owned(),
         icon: None,
         language: options.language,
         theme: Theme::Auto,
@@ -166,6 +167,7 @@ pub(crate) fn window_options(environment: &Environment, options: PresentOptions)
     WindowOptions {
         title: Texts::new(options.language).of_app(&app_name).get("window-title"),
         app_name,
+        class: settings.app.to_string(),
         icon,
         language: options.language,
         theme: settings.window.theme,

@@ -54,8 +54,9 @@ pub fn open(
         Renderer::Auto | Renderer::Software => software::run,
         Renderer::Opengl => window::run,
     };
+    let identity = window::Identity { title: &options.title, class: &options.class, icon: &icon };
     // After a panic nothing inside the closure is used again.
-    let ended = catch_unwind(AssertUnwindSafe(|| run(&options.title, &icon, dialog)));
+    let ended = catch_unwind(AssertUnwindSafe(|| run(&identity, dialog)));
     // The window's waker would retain all the memory of the window.
     handle.on_event(|| ());
     crate::host::screen::in_dock(false);

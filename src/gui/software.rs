@@ -24,7 +24,7 @@ use super::event_loop;
 use super::rasteriser::{Canvas, Rasteriser};
 use super::screen::{self, Screen, Shape};
 use super::theme;
-use super::window::{WindowEnd, viewport};
+use super::window::{Identity, WindowEnd, viewport};
 
 /// The contents of such a window.
 pub(super) trait Contents {
@@ -64,14 +64,10 @@ impl Contents for Dialog {
 }
 
 /// Shows the dialog until it closes.
-pub(super) fn run(
-    title: &str,
-    icon: &egui::ColorImage,
-    mut dialog: Dialog,
-) -> Result<WindowEnd, WindowError> {
+pub(super) fn run(identity: &Identity<'_>, mut dialog: Dialog) -> Result<WindowEnd, WindowError> {
     event_loop::lend(|event_loop| {
         let screen = event_loop::screen(event_loop);
-        let builder = viewport(title, icon, &mut dialog, screen.as_ref());
+        let builder = viewport(identity, &mut dialog, screen.as_ref());
         show_in(event_loop, builder, &mut dialog)
     })?;
     Ok(WindowEnd { reason: dialog.closed(), choices: dialog.choices() })

@@ -9,19 +9,25 @@ use super::{event_loop, icons};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+/// What the desktop is told of a window.
+pub(super) struct Identity<'a> {
+    pub title: &'a str,
+    pub class: &'a str,
+    pub icon: &'a egui::ColorImage,
+}
+
 /// How the native window is made, with both renderers: in its final size, in the middle of the
 /// screen.
 pub(super) fn viewport(
-    title: &str,
-    icon: &egui::ColorImage,
+    identity: &Identity<'_>,
     dialog: &mut Dialog,
     screen: Option<&Screen>,
 ) -> ViewportBuilder {
     let size = dialog.size_on(screen.map(Screen::room));
     let builder = ViewportBuilder::default()
-        .with_title(title)
-        .with_app_id("kuzflow-launcher")
-        .with_icon(icons::window(icon))
+        .with_title(identity.title)
+        .with_app_id(identity.class)
+        .with_icon(icons::window(identity.icon))
         .with_inner_size(size)
         .with_min_inner_size(size.min(egui::vec2(480.0, 240.0)));
     // The report of an incident appears beside the app, whose window has just come up.
@@ -40,11 +46,7 @@ pub(super) struct WindowEnd {
 }
 
 /// Shows the dialog until it closes.
-pub(super) fn run(
-    title: &str,
-    icon: &egui::ColorImage,
-    mut dialog: Dialog,
-) -> Result<WindowEnd, WindowError> {
+pub(super) fn run(identity: &Identity<'_>, mut dialog: Dialog) -> Result<WindowEnd, WindowError> {
     let ended = Rc::new(RefCell::new(WindowEnd::default()));
     let shared = Rc::clone(&ended);
     let began = Rc::new(Cell::new(false));
@@ -52,7 +54,7 @@ pub(super) fn run(
     event_loop::lend(move |event_loop| {
         let screen = event_loop::screen(event_loop);
         let options = eframe::NativeOptions {
-            viewport: viewport(title, icon, &mut dialog, screen.as_ref()),
+            viewport: viewport(identity, &mut dialog, screen.as_ref()),
             // The dialog installs its own system fonts, for the language of the window.
             system_font_fallback: false,
             centered: screen.is_none(),
@@ -66,7 +68,7 @@ pub(super) fn run(
             app.dialog.prepare(&context.egui_ctx);
             Ok(Box::new(app) as Box<dyn eframe::App>)
         };
-        let mut app = eframe::create_native(title, options, Box::new(start), event_loop);
+        let mut app = eframe::create_native(identity.title, options, Box::new(start), event_loop);
         let run = event_loop::run(event_loop, &mut app);
         drop(app);
         event_loop::let_windows_go(event_loop);

@@ -26,6 +26,9 @@ pub struct WindowOptions {
     pub title: String,
     /// The app's name for people.
     pub app_name: String,
+    /// The class of the window, by which the desktop finds the menu entry of the app: its icon, its
+    /// name, and its group in the bar. It is what `StartupWMClass` in that entry says.
+    pub class: String,
     /// The app's icon as PNG; the first letter of its name if there is none or it cannot be read.
     pub icon: Option<Vec<u8>>,
     /// The language when the window opens.

@@ -81,6 +81,7 @@ mod windows {
             let options = WindowOptions {
                 title: title.to_owned(),
                 app_name: title.to_owned(),
+                class: "sample".to_owned(),
                 icon: None,
                 language: Language::English,
                 theme: Theme::Light,

@@ -12,6 +12,8 @@ use crate::settings::Theme;
 
 /// A title longer than this is written in smaller letters, characters.
 const LONG_TITLE: usize = 50;
+/// Rows of a title in a low window.
+const LOW_ROWS: usize = 2;
 
 impl Dialog {
     pub(super) fn head(&mut self, ui: &mut Ui, low: bool) {
@@ -43,7 +45,12 @@ impl Dialog {
                 let subtitle = RichText::new(subtitle).color(colours.muted).line_height(Some(20.0));
                 ui.add_space(if low { 0.0 } else { 6.0 });
                 let size = if low || title.chars().count() > LONG_TITLE { 18.0 } else { 22.0 };
-                widgets::strong(ui, widgets::plain(title, colours.text), size);
+                let mut title = widgets::plain(title, colours.text);
+                if low {
+                    // A very long version would otherwise push the subtitle below the buttons.
+                    title.wrap.max_rows = LOW_ROWS;
+                }
+                widgets::strong(ui, title, size);
                 ui.add(egui::Label::new(subtitle).wrap());
             });
         });

@@ -8,6 +8,10 @@ use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis};
 use crate::messages::protocol::{Command, InstalledVersion, Phase};
 
+/// Height of what surrounds the words of a question in the window, points: its frame, its answers,
+/// and a little distance.
+const AROUND_WORDS: f32 = 108.0;
+
 /// A question in words.
 struct Words {
     title: String,
@@ -62,11 +66,16 @@ impl Dialog {
         let colours = Palette::of(ui);
         ui.set_width(380.0);
         ui.spacing_mut().item_spacing.y = 8.0;
-        ui.add(egui::Label::new(RichText::new(&words.title).font(theme::title(17.0))).wrap());
-        for (index, paragraph) in words.paragraphs.iter().enumerate() {
-            let colour = if index == 0 { colours.text } else { colours.muted };
-            ui.add(egui::Label::new(RichText::new(paragraph).color(colour)).wrap());
-        }
+        // However many words there are, the answers stay in the window, and the words scroll.
+        let room = ui.ctx().content_rect().height() - AROUND_WORDS;
+        let words_in_room = egui::ScrollArea::vertical().max_height(room).min_scrolled_height(0.0);
+        words_in_room.auto_shrink([false, true]).show(ui, |ui| {
+            ui.add(egui::Label::new(RichText::new(&words.title).font(theme::title(17.0))).wrap());
+            for (index, paragraph) in words.paragraphs.iter().enumerate() {
+                let colour = if index == 0 { colours.text } else { colours.muted };
+                ui.add(egui::Label::new(RichText::new(paragraph).color(colour)).wrap());
+            }
+        });
         ui.add_space(6.0);
         let (row, _) =
             ui.allocate_exact_size(egui::vec2(ui.available_width(), 36.0), egui::Sense::hover());

@@ -95,7 +95,7 @@ pub fn notify(
     );
     let builder = egui::ViewportBuilder::default()
         .with_title(&options.title)
-        .with_app_id("kuzflow-launcher")
+        .with_app_id(&options.class)
         .with_icon(icons::window(&icon))
         .with_inner_size(vec2(WIDTH, HEIGHT))
         .with_decorations(false)

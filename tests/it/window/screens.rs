@@ -261,6 +261,40 @@ fn nothing_overlaps_in_the_least_window_of_an_app_with_a_long_name() {
 }
 
 #[test]
+fn every_question_has_its_answers_in_the_least_window() {
+    for language in Language::ALL {
+        let texts = Texts::new(language).of_app(ENGLISH.app);
+        let look = Look { language, ..ENGLISH };
+        for (action, answer) in [
+            ("action-remove", "action-remove"),
+            ("action-switch", "action-switch-now"),
+            ("action-go-back", "action-go-back-now"),
+            ("action-prune", "action-prune-now"),
+        ] {
+            let state = scenes::state("versions-all", language);
+            let mut window = Window::open_on(state, look, Some(LEAST));
+            window.click(&texts.get("action-versions"));
+            window.click_nth(&texts.get(action), 0);
+            let whole = window.harness.ctx.content_rect().shrink(12.0);
+            for answer in ["action-cancel", answer] {
+                let name = texts.get(answer);
+                let mut found = window.harness.get_all_by_label(&name);
+                assert!(found.any(|node| whole.contains_rect(node.rect())), "{name} {language:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_version_leaves_the_subtitle_above_the_buttons_of_the_least_window() {
+    let state = scenes::state("long-offer", Language::English);
+    let window = Window::open_on(state, ENGLISH, Some(LEAST));
+    let subtitle = window.harness.get_by_label_contains("Download •").rect();
+    let later = window.harness.get_by_label("Later").rect();
+    assert!(subtitle.bottom() <= later.top(), "{subtitle:?} {later:?}");
+}
+
+#[test]
 fn peers_are_not_counted_as_servers() {
     let window = Window::scene("peers");
     assert!(window.sees_part("Downloading from 3 servers  •  11 computers nearby"));
