@@ -9,7 +9,7 @@ use super::{event_loop, icons};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// What the desktop is told of a window.
+/// What a desktop shows of a window outside of it.
 pub(super) struct Identity<'a> {
     pub title: &'a str,
     pub class: &'a str,
