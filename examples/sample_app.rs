@@ -1,8 +1,6 @@
 //! The app of the integration tests on Windows, where no shell script can be one.
 //!
-//! It prints its version and arguments, says that it is up, stays for `STAY` seconds and ends with
-//! `CODE`. Both are variables, or lines of the file `orders` beside the program. With the variable
-//! `HAND_OVER` another process of it stays for so many seconds, and this one ends. While it stays,
+//! It does what `tests/support/program.rs` says. With the variable `HAND_OVER` another process of it stays for so many seconds, and this one ends. While it stays,
 //! `temp/N.pid` in its version's folder names its process, and a file `temp/N.end` asks it to end:
 //! the system has no signal for that.
 
@@ -23,7 +21,8 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     println!("version={version} args={}", arguments.join(" "));
     let code = order("CODE");
-    if let (None, Some(health)) = (&code, std::env::var_os("KUZFLOW_HEALTH")) {
+    let is_silent = code.is_some() || order("SILENT").is_some();
+    if let (false, Some(health)) = (is_silent, std::env::var_os("KUZFLOW_HEALTH")) {
         let health = std::fs::File::options().append(true).open(health);
         let _ = health.and_then(|mut health| health.write_all(b"up\n"));
     }
@@ -31,6 +30,9 @@ fn main() {
         hand_over(&seconds);
     } else if let Some(seconds) = order("STAY").and_then(|seconds| seconds.parse().ok()) {
         stay(Duration::from_secs(seconds));
+    }
+    if let Some(complaint) = order("COMPLAINT") {
+        eprintln!("{complaint}");
     }
     // Codes of Windows have four bytes.
     let code = code.and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();

@@ -159,7 +159,11 @@ fn from_first_install_to_removal() {
 fn the_app_gets_its_arguments_and_gives_its_status() {
     let (world, _node) = installed();
     world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'never'\n");
-    let output = world.launcher(&["run", "--", "a b", "数据"]).env("CODE", "42").output().unwrap();
+    let output = world
+        .launcher_without_screen(&["run", "--", "a b", "数据"])
+        .env("CODE", "42")
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "version=1.0.0 args=a b 数据\n");
     assert_eq!(output.status.code(), Some(42));
 }
@@ -169,7 +173,7 @@ fn the_app_starts_without_network_window_pointer_or_settings() {
     let (world, node) = installed();
     drop(node);
     let starts = |world: &World, what: &str| {
-        let output = world.launcher(&["run"]).output().unwrap();
+        let output = world.launcher_without_screen(&["run"]).output().unwrap();
         let reported = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
             reported.contains("version=1.0.0"),
@@ -199,7 +203,7 @@ fn a_version_that_cannot_be_started_is_stepped_over() {
     assert_eq!(world.say(&["update"]).code, 0);
     fs::remove_file(world.container("2.0.0").join("app").join(PROGRAM)).unwrap();
     world.configure(&["127.0.0.1:9"], "[update]\ncheck = 'never'\n");
-    let output = world.launcher(&["run"]).output().unwrap();
+    let output = world.launcher_without_screen(&["run"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("version=1.0.0"));
 }
 
@@ -245,6 +249,7 @@ fn settings_in_ruins_start_the_app_and_fail_every_other_verb() {
     // As a shortcut starts it: the command line does not name the home.
     let mut launcher = std::process::Command::new(env!("CARGO_BIN_EXE_kuzflow-launcher"));
     let output = launcher
+        .args(release::WITHOUT_SCREEN)
         .args(["--config", text(&world.config()), "run", "--", "x"])
         .env_remove("DISPLAY")
         .output()
@@ -259,7 +264,7 @@ fn settings_in_ruins_start_the_app_and_fail_every_other_verb() {
     assert_eq!((check.code, check.result["problem"]["kind"].as_str()), (1, Some("bad_settings")));
     fs::write(world.config(), settings).unwrap();
     fs::remove_file(world.path("publisher/launcher/root.json")).unwrap();
-    let output = world.launcher(&["run", "x"]).output().unwrap();
+    let output = world.launcher_without_screen(&["run", "x"]).output().unwrap();
     assert!(
         String::from_utf8_lossy(&output.stdout).contains("version=1.0.0 args=x"),
         "without a root"
@@ -316,8 +321,7 @@ fn a_crowd_of_dead_nodes_does_not_push_the_good_one_out() {
         )
     };
     let list = (1..20).map(dead).collect::<Vec<_>>().join(",");
-    fs::write(world.path("list"), format!("[{list}]")).unwrap();
-    fs::rename(world.path("list"), world.path("publisher/repository/nodes.json")).unwrap();
+    world.write_node_list(&format!("[{list}]"));
     let update = world.say(&["update"]);
     assert_eq!(update.code, 0, "{}", update.errors);
 }

@@ -66,7 +66,6 @@ mod starts;
 mod support;
 #[cfg(target_os = "linux")]
 mod surroundings;
-#[cfg(unix)]
 mod survival;
 #[cfg(unix)]
 mod trial_changes;

@@ -1,6 +1,7 @@
 //! Apps that say nothing of themselves, through the real executables: they count as up once they
 //! have run for a while.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use crate::support::display::Display;
@@ -10,25 +11,19 @@ use crate::support::waiting::until;
 /// One second is enough to be up.
 const SETTINGS: &str = "[update]\ncheck = 'never'\n[health]\nsurvival_seconds = 1\n";
 /// Comes up in this sense, and ends with an error.
-const ENDS_LATER: &str = "sleep 2; echo 'the database is locked' >&2; exit 3";
+const ENDS_LATER: &str = "SILENT=1\nSTAY=2\nCOMPLAINT=the-database-is-locked\nCODE=3\n";
 
-/// A world in which a release with `code` as its shell program is installed.
-fn installed(code: &str) -> (World, NodeProcess) {
-    let world = World::new();
-    std::fs::create_dir_all(world.path("app 1.0.0")).unwrap();
-    let script = format!("#!/bin/sh\necho \"version=$KUZFLOW_VERSION\"\n{code}\n");
-    world.write_script("1.0.0", "run.sh", &script);
-    let named = ["--runtime", "none", "--display-name", "示例 Sample"];
-    world.publish(&world.pack("1.0.0", "exe:run.sh", &named), &["--no-patches"]);
-    let node = world.serve();
-    world.configure(&[&node.address], SETTINGS);
-    world.update();
-    (world, node)
+/// A world in which a release with these orders is installed.
+fn installed(orders: &str) -> (World, NodeProcess) {
+    World::installed(SETTINGS, |world| {
+        let files = BTreeMap::from([("orders", orders.as_bytes().to_vec())]);
+        world.publish(&world.build("1.0.0", &files), &["--no-patches"]);
+    })
 }
 
 #[test]
 fn an_app_that_says_nothing_is_up_once_it_has_survived() {
-    let (world, _node) = installed("exec sleep 600");
+    let (world, _node) = installed("SILENT=1\nSTAY=600\n");
     assert!(world.record("active.json")["probation"]["up"] != true, "it has not run");
     let mut command = world.launcher(&["--headless", "run"]);
     let mut launcher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -60,7 +55,7 @@ fn a_first_version_that_ends_with_an_error_after_it_was_up_is_shown_with_what_it
         let window = display.window("Sample").expect("a window says that it ended with an error");
         until("it is written down", || {
             let log = world.log();
-            log.contains("the app ended with an error") && log.contains("the database is locked")
+            log.contains("the app ended with an error") && log.contains("the-database-is-locked")
         });
         display.press_until(&window, "Escape", || launcher.try_wait().unwrap().is_some());
     }

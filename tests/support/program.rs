@@ -1,5 +1,7 @@
-//! The program of the tests' app. It prints its version and arguments, says that it is up, and obeys
-//! the variables `CODE` (its exit status) and `STAY` (seconds).
+//! The program of the tests' app. It prints its version and arguments, says that it is up, and
+//! obeys variables, or lines of the file `orders` beside it: `STAY` (seconds), `CODE` (its exit
+//! status; then it does not say that it is up), `SILENT` (it does not say so either), and
+//! `COMPLAINT` (a word for its error output at the end).
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +12,7 @@ pub const PROGRAM: &str = if cfg!(windows) { "run.exe" } else { "run.sh" };
 /// Writes the app's program.
 #[cfg(unix)]
 pub fn write(path: &Path) {
-    let script = "#!/bin/sh\necho \"version=$KUZFLOW_VERSION args=$*\"\n[ -n \"$CODE\" ] || echo up >> \"$KUZFLOW_HEALTH\"\n[ -z \"$STAY\" ] || exec sleep \"$STAY\"\nexit \"${CODE:-0}\"\n";
-    write_script(path, script);
+    write_script(path, include_str!("program.sh"));
 }
 
 /// The same where a script is no program: `examples/sample_app.rs`, which stands beside the

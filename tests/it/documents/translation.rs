@@ -76,6 +76,7 @@ fn without_comments(block: &CodeBlock) -> String {
 fn linked(page: &Page) -> BTreeSet<String> {
     let without_language = |path: &Path| {
         let path = path.strip_prefix(root()).unwrap().to_str().unwrap();
+        let path = path.replace('\\', "/");
         path.replace("docs/zh-CN/", "docs/").replace(".zh-CN.md", ".md")
     };
     let own = without_language(&page.path);

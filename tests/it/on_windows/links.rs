@@ -4,14 +4,19 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
-
 use super::{installed, launcher_in_plain_form};
+use crate::support::release::World;
 
-/// A value of the registry, as `reg query` shows it.
+/// The default value of a key of the registry.
 fn registered(key: &str) -> Option<String> {
     let output = Command::new("reg").args(["query", key, "/ve"]).output().unwrap();
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let reported = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some(reported.split_once("REG_SZ")?.1.trim().to_owned()).filter(|_| output.status.success())
+}
+
+/// The key of the class of files that this world's launcher opens.
+fn class(world: &World) -> String {
+    format!(r"HKCU\Software\Classes\{}", world.record("desktop.json")["class"].as_str().unwrap())
 }
 
 #[test]
@@ -32,9 +37,7 @@ fn links_and_file_type_name_the_launcher_in_plain_form_and_go_with_the_app() {
         assert!(has(&wide(r"kuzflow-launcher.exe")), "{}", link.display());
         assert!(!has(&wide(r"\\?\")), "{}", link.display());
     }
-    let record = fs::read(world.home().join("desktop.json")).unwrap();
-    let record: Value = serde_json::from_slice(&record).unwrap();
-    let class = format!(r"HKCU\Software\Classes\{}", record["class"].as_str().unwrap());
+    let class = class(&world);
     let command = registered(&format!(r"{class}\shell\open\command")).unwrap();
     assert!(command.contains(&launcher) && command.contains("%1"), "{command}");
     assert!(!command.contains(r"\\?\"), "{command}");
