@@ -213,7 +213,7 @@ fn python(toolkit: &str) -> Option<(PathBuf, PathBuf)> {
     };
     assert!(found.is_some() || std::env::var_os("CI").is_none(), "CI has {toolkit}");
     if found.is_none() {
-        eprintln!("skipped: no {toolkit}; .ci/run installs it");
+        eprintln!("passed over: no {toolkit}; .ci/run installs it");
     }
     found
 }
@@ -260,7 +260,7 @@ impl Desk {
         let mut display = Display::open()?;
         if managed && !display.start_window_manager() {
             assert!(std::env::var_os("CI").is_none(), "CI has openbox");
-            eprintln!("skipped: no openbox");
+            eprintln!("passed over: no openbox");
             return None;
         }
         let world = World::new();

@@ -83,7 +83,7 @@ fn qt() -> Option<PathBuf> {
     let found = site.into_iter().find(|site| site.join("PyQt5").is_dir());
     assert!(found.is_some() || std::env::var_os("CI").is_none(), "CI makes target/qt-venv");
     if found.is_none() {
-        eprintln!("skipped: no PyQt5 in target/qt-venv; .ci/run makes it");
+        eprintln!("passed over: no PyQt5 in target/qt-venv; .ci/run makes it");
     }
     found
 }

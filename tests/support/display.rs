@@ -154,8 +154,9 @@ impl Display {
         }
     }
 
-    /// Waits until a notification stands in the corner of the screen, at least this high, and returns
-    /// its place. A question is higher than progress, and one with a sentence below is higher still.
+    /// Waits until a notification stands in the corner of the screen, at least this high, and
+    /// returns its place. A question is higher than progress, and one with a sentence below is
+    /// higher still.
     #[track_caller]
     pub fn standing(&self, window: &str, height: i32) -> Place {
         let mut place = self.place(window);

@@ -239,7 +239,7 @@ fn openssl_reads_the_keys() {
                 "{output:?}"
             ),
             Err(error) if std::env::var_os("CI").is_none() => {
-                return println!("skipped: no openssl: {error}");
+                return println!("passed over: no openssl: {error}");
             }
             Err(error) => panic!("openssl: {error}"),
         }

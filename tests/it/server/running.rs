@@ -69,7 +69,7 @@ impl Nginx {
             .find(|program| Command::new(program).arg("-v").output().is_ok());
         let Some(program) = found else {
             assert!(std::env::var_os("CI").is_none(), "nginx is missing");
-            eprintln!("skipped: nginx is not installed");
+            eprintln!("passed over: nginx is not installed");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
