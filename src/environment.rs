@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::settings::Settings;
 use crate::store::lock::HomeLock;
+use crate::store::remove::delete_set_aside;
 use crate::store::{Home, StoreError};
 use crate::trust::Trust;
 
@@ -55,6 +56,17 @@ impl Environment {
         }
     }
 
+    /// Has `set_aside` remove versions, and deletes their files when the home's lock is free again:
+    /// that may take many seconds, in which a person may press "Update".
+    pub(crate) fn remove_versions<T>(
+        &self,
+        set_aside: impl FnOnce(&Home, &HomeLock) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let removed = self.lock().and_then(|lock| set_aside(&self.home, &lock));
+        let deleted = delete_set_aside(&self.home);
+        removed.and_then(|removed| deleted.map(|()| removed))
+    }
+
     /// The signed metadata that was trusted last, and the means to trust newer metadata.
     pub(crate) fn trust(&self) -> Trust {
         Trust::new(self.home.trust(), self.shipped_root.clone())
@@ -66,4 +78,59 @@ impl Environment {
 pub(crate) fn is_of_another_publisher(home: &Home, shipped_root: &[u8]) -> bool {
     Trust::new(home.trust(), shipped_root).is_of_another_publisher()
         && !home.folders().is_ok_and(|versions| versions.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::store::fixture::Fixture;
+    use crate::store::remove;
+    use crate::store::switch::{SwitchOptions, switch};
+
+    const SETTINGS: &str =
+        "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'http://127.0.0.1:8080/'\n";
+
+    /// Whether somebody gets the lock of `home` while files of removed versions are there.
+    fn gets_the_lock_during_a_deletion(home: &Home, ended: &AtomicBool) -> bool {
+        let is_deleted = || home.half_removed().is_empty();
+        while !ended.load(Ordering::Acquire) {
+            if !is_deleted() && HomeLock::take(home).is_ok_and(|_lock| !is_deleted()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn the_lock_is_free_while_files_of_removed_versions_are_deleted() {
+        let fixture = Fixture::new();
+        let (used, home) = (fixture.install("9.0.0", &[]), fixture.home.clone());
+        switch(&home, &used, SwitchOptions::PLAIN, &fixture.lock).unwrap();
+        let files: Vec<String> = (0..3000).map(|number| format!("app/{number}")).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|path| (path.as_str(), "")).collect();
+        let large = fixture.install("1.0.0", &files);
+        let _folder = fixture.release();
+        let environment = Environment {
+            home: home.clone(),
+            settings: Settings::parse(SETTINGS, Path::new("launcher.toml")).unwrap(),
+            shipped_root: Vec::new(),
+            included_bundle: None,
+            arguments: Vec::new(),
+            language: "en".to_owned(),
+        };
+        let ended = AtomicBool::new(false);
+        let was_free = std::thread::scope(|scope| {
+            let other = scope.spawn(|| gets_the_lock_during_a_deletion(&home, &ended));
+            environment
+                .remove_versions(|home, lock| remove::set_aside(home, &large, lock))
+                .unwrap();
+            ended.store(true, Ordering::Release);
+            other.join().unwrap()
+        });
+        assert!(was_free && home.half_removed().is_empty());
+        assert!(!home.container(&large).exists());
+    }
 }

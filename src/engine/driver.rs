@@ -348,7 +348,7 @@ impl Driver {
         let environment = self.environment();
         let remove = move || {
             let removed =
-                environment.lock().and_then(|lock| remove::remove(&environment.home, &id, &lock));
+                environment.remove_versions(|home, lock| remove::set_aside(home, &id, lock));
             removed.map_err(|error| problem::of_store(&error))
         };
         self.begin(remove, MachineInput::Removed);
@@ -358,11 +358,10 @@ impl Driver {
         let environment = self.environment();
         let prune = move || {
             let keep = environment.settings.update.keep_versions;
-            let pruned = environment
-                .lock()
-                .and_then(|lock| maintenance::prune(&environment.home, keep, &lock).map(drop));
+            let pruned =
+                environment.remove_versions(|home, lock| maintenance::prune(home, keep, lock));
             // The list is sent again, whatever the outcome.
-            pruned.map_err(|error| problem::of_store(&error))
+            pruned.map(drop).map_err(|error| problem::of_store(&error))
         };
         self.begin(prune, MachineInput::Removed);
     }

@@ -71,17 +71,14 @@ pub(crate) fn choose(
 /// files takes longer, and meanwhile others can switch. A version that cannot be deleted is no
 /// reason to fail.
 pub(crate) fn prune_automatically(environment: &Environment) {
-    let home = &environment.home;
-    match environment.lock().and_then(|lock| {
-        remove::set_aside_surplus(home, environment.settings.update.keep_versions, &lock)
-    }) {
+    let keep = environment.settings.update.keep_versions;
+    match environment.remove_versions(|home, lock| remove::set_aside_surplus(home, keep, lock)) {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => tracing::info!(?removed, "old versions removed"),
         Err(error) => {
             tracing::warn!(error = error_chain::line(&error), "old versions could not be removed")
         }
     }
-    remove::delete_set_aside(home);
 }
 
 /// The switch options of this launcher.

@@ -123,9 +123,9 @@ mod tests {
             &fixture.lock,
         )
         .unwrap();
-        remove::remove(&fixture.home, &two, &fixture.lock).unwrap();
+        remove::set_aside(&fixture.home, &two, &fixture.lock).unwrap();
         assert!(fixture.home.set_aside().unwrap().is_empty(), "nobody has changed that one");
-        remove::remove(&fixture.home, &one, &fixture.lock).unwrap();
+        remove::set_aside(&fixture.home, &one, &fixture.lock).unwrap();
         let aside = fixture.home.set_aside().unwrap();
         let read = |path: &str| fs::read_to_string(aside[0].join(path)).ok();
         assert_eq!(read("app/documents/letter.txt").as_deref(), Some("a month of work"));

@@ -276,7 +276,7 @@ impl Home {
         self.replaced_in().iter().for_each(|folder| durable::remove_left(folder));
     }
 
-    pub(super) fn half_removed(&self) -> Vec<PathBuf> {
+    pub(crate) fn half_removed(&self) -> Vec<PathBuf> {
         let is_removed =
             |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(REMOVED);
         look::entries_if_readable(&self.containers())

@@ -394,7 +394,7 @@ mod tests {
         let lock = HomeLock::take(&home).unwrap();
         assert!(switch(&home, &three, SwitchOptions::PLAIN, &lock).is_err());
         assert!(rollback::roll_back(&home, Some(&three), &lock).is_err());
-        assert!(remove::remove(&home, &new, &lock).is_err());
+        assert!(remove::set_aside(&home, &new, &lock).is_err());
         home.remove_left(&lock);
         assert!(home.journal().exists());
         drop(lock);

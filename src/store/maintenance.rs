@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::files::{exists, remove_tree};
+use super::files::exists;
 use super::lock::{HomeLock, RunningLock};
 use super::names::{INCOMING, REPAIR};
 use super::{Home, StoreError, journal, remove, snapshots};
@@ -19,13 +19,18 @@ impl Home {
     /// were to replace a record, locks of removed versions. A removal that fails is logged and does
     /// not fail the call. The user's files of a damaged version (`.damaged-…`) stay.
     pub(crate) fn remove_left(&self, lock: &HomeLock) {
+        self.set_left_aside(lock);
+        // It is in the log.
+        let _ = remove::delete_set_aside(self);
+    }
+
+    /// The quick part of [`Home::remove_left`]: what takes long waits for
+    /// [`remove::delete_set_aside`].
+    fn set_left_aside(&self, lock: &HomeLock) {
         self.remove_replaced();
         remove::finish_removals(self, lock);
-        // A waiting switch may have to put back the folders that it moved out of its way.
-        let is_waiting = exists(&self.journal()).unwrap_or(true);
-        let half_removed = if is_waiting { Vec::new() } else { self.half_removed() };
-        for half in half_removed.into_iter().chain(self.left_in_staging()) {
-            if let Err(error) = remove_tree(&half) {
+        for left in self.left_in_staging() {
+            if let Err(error) = remove::set_folder_aside(self, &left) {
                 tracing::warn!(
                     error = error_chain::line(&error),
                     "what a kill left could not be removed"
@@ -35,8 +40,8 @@ impl Home {
         self.removed_with_locks().iter().for_each(|id| RunningLock::remove(self, id));
     }
 
-    /// Removes the remains if a kill left something and no other launcher is at work. The caller
-    /// chooses a time when nobody waits: half a version may be large.
+    /// Removes the remains if a kill left something and no other launcher is at work. Half a
+    /// version may be large: the lock is free while its files are deleted.
     pub(crate) fn remove_left_if_idle(&self) {
         // If the system cannot answer, the holder of the lock looks again.
         let may_be = |path: &Path| exists(path).unwrap_or(true);
@@ -49,7 +54,12 @@ impl Home {
             || !self.removed_with_locks().is_empty();
         if is_left {
             match HomeLock::take(self) {
-                Ok(lock) => self.remove_left(&lock),
+                Ok(lock) => {
+                    self.set_left_aside(&lock);
+                    drop(lock);
+                    // It is in the log.
+                    let _ = remove::delete_set_aside(self);
+                }
                 Err(error) => tracing::info!(
                     error = error_chain::line(&error),
                     "what a kill left stays for now"
@@ -95,21 +105,15 @@ impl HomeLock {
     }
 }
 
-/// Removes the [`surplus`](remove::surplus). Returns the removed versions.
+/// Removes the [`surplus`](remove::surplus) and what a kill left, except the files, which
+/// [`remove::delete_set_aside`] deletes later. Returns the removed versions.
 pub(crate) fn prune(
     home: &Home,
     keep: usize,
     lock: &HomeLock,
 ) -> Result<Vec<ContainerId>, StoreError> {
-    home.remove_left(lock);
-    let mut removed = Vec::new();
-    for id in remove::surplus(home, keep)? {
-        match remove::remove(home, &id, lock) {
-            Ok(()) => removed.push(id),
-            Err(StoreError::InUse { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    home.set_left_aside(lock);
+    let removed = remove::set_aside_surplus(home, keep, lock)?;
     if removed.is_empty() {
         // Only if every version can be read, and it is known which of them run, is it certain that
         // there is nothing to do.

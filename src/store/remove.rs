@@ -1,4 +1,8 @@
 //! Removes installed versions, at a person's request and by policy.
+//!
+//! Each removal has two steps. Under the home's lock a version loses its name, which is quick; then
+//! it is gone. Deleting its files may take many seconds, and happens without the lock, so that
+//! nobody who presses "Update" meanwhile has to wait.
 
 use std::path::{Path, PathBuf};
 
@@ -11,24 +15,9 @@ use crate::error_chain;
 use crate::file_error::FileResult as _;
 use crate::model::ContainerId;
 
-/// What the log says of files that cannot be deleted.
-const FILES_STAY: &str = "files of a removed version stay for now";
-
-/// Removes `id`. Returns an error for the active, the pending and a running version.
-pub(crate) fn remove(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), StoreError> {
-    match remove_tree(&set_aside(home, id, lock)?) {
-        // The version is gone. A scanner may open a file at the very moment of its move; then
-        // [`delete_set_aside`] deletes it later.
-        Err(error) if durable::is_held_open(&error.source) => {
-            tracing::warn!(error = error_chain::line(&error), "{FILES_STAY}");
-            Ok(())
-        }
-        result => Ok(result?),
-    }
-}
-
-/// The quick part of [`remove`]: afterwards the version is gone, and its files wait to be deleted.
-fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, StoreError> {
+/// Removes `id` except its files, which [`delete_set_aside`] deletes later. Returns an error for
+/// the active, the pending and a running version.
+pub(crate) fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<(), StoreError> {
     journal::settle(home, lock)?;
     home.record(id)?;
     let in_use = |reason| Err(StoreError::InUse { id: id.to_string(), reason });
@@ -49,24 +38,30 @@ fn set_aside(home: &Home, id: &ContainerId, lock: &HomeLock) -> Result<PathBuf, 
     // The rename reaches the disk before any file is deleted: a power cut must not bring back half
     // a version under a version's name.
     durable::sync_folder(&home.containers()).at("make durable", &home.containers())?;
-    let aside = finish_removal(home, id, &leaving)?;
+    finish_removal(home, id, &leaving)?;
     RunningLock::remove(home, id);
     hooks::forget(home, id);
     snapshots::prune(home, None);
-    Ok(aside)
+    Ok(())
 }
 
 /// Moves the user's files into a snapshot, and aside what somebody has put among the version's own;
-/// the rest waits under the returned name to be deleted.
-fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<PathBuf, StoreError> {
+/// the rest waits to be deleted.
+fn finish_removal(home: &Home, id: &ContainerId, leaving: &Path) -> Result<(), StoreError> {
     snapshots::take_in(home, id, leaving)?;
     let foreign = home.containers().join(format!("{DAMAGED}{id}-{:08x}", fastrand::u32(..)));
     if foreign::move_aside(leaving, &foreign)? {
         tracing::warn!(to = %foreign.display(), "what does not belong to the release is set aside");
     }
-    let aside = home.containers().join(format!("{REMOVED}{id}-{:08x}", fastrand::u32(..)));
-    durable::rename(leaving, &aside).at("rename", leaving)?;
-    Ok(aside)
+    set_folder_aside(home, leaving)
+}
+
+/// Gives a folder of the home a name by which [`delete_set_aside`] finds it.
+pub(super) fn set_folder_aside(home: &Home, folder: &Path) -> Result<(), StoreError> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_prefix(LEAVING).unwrap_or(&name);
+    let aside = home.containers().join(format!("{REMOVED}{name}-{:08x}", fastrand::u32(..)));
+    Ok(durable::rename(folder, &aside).at("rename", folder)?)
 }
 
 /// Finishes interrupted removals. A failure is logged, and the next call tries again.
@@ -79,7 +74,7 @@ pub(super) fn finish_removals(home: &Home, _lock: &HomeLock) {
         for (id, folder) in entries(&home.containers())?.into_iter().filter_map(leaving) {
             // The rename may not have reached the disk yet.
             durable::sync_folder(&home.containers()).at("make durable", &home.containers())?;
-            remove_tree(&finish_removal(home, &id, &folder)?)?;
+            finish_removal(home, &id, &folder)?;
         }
         Ok(())
     };
@@ -132,7 +127,7 @@ pub(crate) fn set_aside_surplus(
     let mut removed = Vec::new();
     for id in surplus(home, keep)? {
         match set_aside(home, &id, lock) {
-            Ok(_) => removed.push(id),
+            Ok(()) => removed.push(id),
             Err(StoreError::InUse { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -142,22 +137,35 @@ pub(crate) fn set_aside_surplus(
 
 /// Deletes the files of removed versions. This needs no lock, since nothing else uses them: a
 /// switch that waits to be finished may have put defaults there, so nothing is deleted meanwhile.
-pub(crate) fn delete_set_aside(home: &Home) {
+///
+/// # Errors
+/// The first one, after all have been tried. A file that is held open (by a scanner, on Windows) is
+/// none: the next call deletes it.
+pub(crate) fn delete_set_aside(home: &Home) -> Result<(), StoreError> {
     if exists(&home.journal()).unwrap_or(true) {
-        return;
+        return Ok(());
     }
+    let mut failed = None;
     for folder in home.half_removed() {
         if let Err(error) = remove_tree(&folder) {
-            tracing::warn!(error = error_chain::line(&error), "{FILES_STAY}");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "files of a removed version stay for now"
+            );
+            if !durable::is_held_open(&error.source) {
+                failed = failed.or(Some(error));
+            }
         }
     }
+    failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Deletes the set-aside files of damaged versions. Returns the removed folders.
-pub(crate) fn remove_set_aside(home: &Home, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
-    let aside = home.set_aside()?;
-    aside.iter().try_for_each(|folder| remove_tree(folder))?;
-    Ok(aside)
+/// Removes the folders with the set-aside files of damaged versions, except their content, which
+/// [`delete_set_aside`] deletes later. Returns them.
+pub(crate) fn set_damaged_aside(home: &Home, _lock: &HomeLock) -> Result<Vec<PathBuf>, StoreError> {
+    let damaged = home.set_aside()?;
+    damaged.iter().try_for_each(|folder| set_folder_aside(home, folder))?;
+    Ok(damaged)
 }
 
 #[cfg(test)]
@@ -182,12 +190,12 @@ mod tests {
         switch_at_next_start(home, &two, lock).unwrap();
         let running = RunningLock::hold(home, &three).unwrap();
         for id in [&one, &two, &three] {
-            assert!(matches!(remove(home, id, lock), Err(StoreError::InUse { .. })), "{id}");
+            assert!(matches!(set_aside(home, id, lock), Err(StoreError::InUse { .. })), "{id}");
         }
         drop(running);
-        remove(home, &three, lock).unwrap();
+        set_aside(home, &three, lock).unwrap();
         assert_eq!(fixture.versions(), ["2.0.0", "1.0.0"]);
-        assert!(matches!(remove(home, &three, lock), Err(StoreError::NotInstalled { .. })));
+        assert!(matches!(set_aside(home, &three, lock), Err(StoreError::NotInstalled { .. })));
     }
 
     #[test]
@@ -258,7 +266,7 @@ mod tests {
         assert_eq!(set_aside_surplus(home, 0, lock).unwrap(), [ids[1].clone()]);
         assert_eq!(fixture.versions(), ["3.0.0", "1.0.0"]);
         assert_eq!(home.half_removed().len(), 1);
-        delete_set_aside(home);
+        delete_set_aside(home).unwrap();
         assert_eq!(home.half_removed().len(), 0);
         assert!(home.container(&ids[2]).is_dir());
     }

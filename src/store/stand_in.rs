@@ -208,7 +208,7 @@ mod tests {
         let (fixture, one, _) = used();
         begin_at(&fixture, &one, MORNING);
         fixture.write(&one, "data/meanwhile.txt", "a day of work");
-        remove::remove(&fixture.home, &one, &fixture.lock).unwrap();
+        remove::set_aside(&fixture.home, &one, &fixture.lock).unwrap();
         let retained = settled(&fixture);
         assert_eq!(retained.len(), 1);
         assert!(retained[0].join("data/meanwhile.txt").is_file(), "{retained:?}");

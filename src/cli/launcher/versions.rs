@@ -209,8 +209,8 @@ impl Invocation<'_> {
 
     pub(super) fn remove(&self, version: &Version) -> Result<Ending, StoreError> {
         let record = self.record(version)?;
-        let lock = self.environment().lock()?;
-        remove::remove(&self.place.home, &record.container, &lock)?;
+        self.environment()
+            .remove_versions(|home, lock| remove::set_aside(home, &record.container, lock))?;
         self.output
             .say(&self.output.texts.with("versions-removed", &[("version", &version.to_string())]));
         self.output.result(json!({ "status": "done", "removed": [record.container] }));
@@ -218,17 +218,15 @@ impl Invocation<'_> {
     }
 
     pub(super) fn prune(&self, keep: Option<usize>, damaged: bool) -> Result<Ending, StoreError> {
-        let home = &self.place.home;
-        let lock = self.environment().lock()?;
-        let removed = maintenance::prune(
-            home,
-            keep.unwrap_or(self.place.settings.update.keep_versions),
-            &lock,
-        )?;
+        let keep = keep.unwrap_or(self.place.settings.update.keep_versions);
+        let (removed, deleted) = self.environment().remove_versions(|home, lock| {
+            let removed = maintenance::prune(home, keep, lock)?;
+            let damaged = if damaged { remove::set_damaged_aside(home, lock)? } else { Vec::new() };
+            Ok((removed, damaged))
+        })?;
         for id in &removed {
             self.output.say(&format!("- {id}"));
         }
-        let deleted = if damaged { remove::remove_set_aside(home, &lock)? } else { Vec::new() };
         for folder in &deleted {
             self.output.say(&format!("- {}", folder.display()));
         }

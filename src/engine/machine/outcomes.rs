@@ -77,7 +77,7 @@ impl Machine {
         match (result, purpose) {
             (Ok(Updated::Installed(_)), Purpose::Prefetch) => {
                 let offer = Box::new(already_fetched(*offer));
-                vec![Effect::Prune, self.enter(Activity::Offered { offer })]
+                vec![Effect::PruneAutomatically, self.enter(Activity::Offered { offer })]
             }
             (Ok(Updated::Installed(id)), Purpose::Install) => {
                 self.activity = Activity::Choosing { version: offer.version().clone() };

@@ -390,7 +390,11 @@ fn what_is_under_way_is_not_disturbed_by_the_end_of_what_was_begun_before() {
     // It can still be cancelled, and its purpose is still known.
     assert_eq!(command(&mut machine, Command::Cancel), [Effect::Cancel]);
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert_eq!(effects[0], Effect::Prune, "it was fetched, and not to be chosen");
+    assert_eq!(
+        effects[0],
+        Effect::PruneAutomatically,
+        "it was fetched, and not to be chosen, and nobody may have to wait for a deletion"
+    );
     assert!(matches!(machine.phase(), Phase::Offered { .. }));
     // During a repair, and while the app is asked to close.
     for under_way in [Command::Repair(id()), Command::RollBack(Some(id()))] {

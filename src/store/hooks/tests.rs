@@ -111,7 +111,7 @@ fn a_removed_version_has_no_hook_due_and_installed_again_it_has() {
     let fixture = Fixture::new();
     let one = install(&fixture, "1.0.0", AFTER_INSTALL, NOTES);
     let two = install(&fixture, "2.0.0", AFTER_INSTALL, NOTES);
-    crate::store::remove::remove(&fixture.home, &one, &fixture.lock).unwrap();
+    crate::store::remove::set_aside(&fixture.home, &one, &fixture.lock).unwrap();
     assert!(!is_due(&fixture.home, &one) && is_due(&fixture.home, &two));
     fixture.install_program("1.0.0", "scripts/after-install", "#!/bin/sh\n");
     assert!(is_due(&fixture.home, &one));

@@ -54,7 +54,7 @@ fn code_and_files_are_as_they_were_and_what_was_written_since_is_retained() {
     roll_back(&fixture.home, Some(&one), &fixture.lock).unwrap();
     assert_eq!(fixture.read(&one, "data/file").as_deref(), Some("in one"));
     // The retained files outlive the version, and the next installed version does not get them.
-    remove::remove(&fixture.home, &two, &fixture.lock).unwrap();
+    remove::set_aside(&fixture.home, &two, &fixture.lock).unwrap();
     let snapshots = snapshots::list(&fixture.home).unwrap();
     assert_eq!(snapshots.len(), 1);
     assert_eq!(
