@@ -101,6 +101,7 @@ failed-title = The update was not completed
 failed-title-first = The installation was not completed
 failed-subtitle-safe = The installed version is unaffected and works as before
 failed-subtitle = Nothing was installed
+failed-subtitle-tries-again = Nothing was installed yet. The launcher tries again by itself.
 failed-title-other = This could not be done
 failed-subtitle-launch = It is installed, but the system could not start it
 failed-title-start = { $app } cannot be started

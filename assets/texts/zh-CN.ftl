@@ -98,6 +98,7 @@ failed-title = 更新未完成
 failed-title-first = 安装未完成
 failed-subtitle-safe = 已安装的版本不受影响，可以继续使用
 failed-subtitle = 尚未安装任何内容
+failed-subtitle-tries-again = 尚未安装任何内容。启动器会自动重试。
 failed-title-other = 操作未完成
 failed-subtitle-launch = 已安装，但系统无法启动它
 failed-title-start = 无法启动 { $app }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::installed::{disk_use, installed, retained};
 use super::machine::Machine;
+use crate::backoff::{self, Backoff};
 use crate::environment::Environment;
 use crate::fetch::{Client, ClientOptions, Control, RunState};
 use crate::host;
@@ -37,6 +38,11 @@ use crate::update::package_documents::DocumentCache;
 use crate::update::peer_service::{self, PeerHandle};
 use crate::update::repair::RepairJob;
 use crate::update::{from_file, hot_swap};
+
+/// Pauses between two tries for a person who waits for the network and whose app cannot be started
+/// before.
+const RETRY_BACKOFF: Backoff =
+    Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(300) };
 
 /// Starts an engine on a new thread. It ends after [`Command::Quit`].
 pub(crate) fn spawn(
@@ -226,6 +232,7 @@ impl Driver {
                 self.peers.open(&self.session.environment);
             }
             Effect::List => self.list(),
+            Effect::RetryLater(failures) => self.retry_later(failures),
             Effect::Stop => {}
         }
     }
@@ -433,6 +440,16 @@ impl Driver {
         };
         let begun = self.spawn(work, input);
         self.unfinished.push(begun);
+    }
+
+    fn retry_later(&self, failures: u32) {
+        let inputs = self.inputs.clone();
+        let pause = backoff::spread(RETRY_BACKOFF.pause(failures), 0.2, fastrand::f64());
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            // Once the engine has ended there is no receiver.
+            let _ = inputs.send(MachineInput::RetryDue(failures));
+        });
     }
 
     fn skip(&self, version: Version) {

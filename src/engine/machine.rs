@@ -31,11 +31,13 @@ pub(crate) struct Machine {
     /// The version chosen last; what "restart now" switches to. It belongs to no single activity:
     /// the machine may be doing anything when a switch ends, and the next start is in this version.
     choice: Option<Choice>,
+    /// Failures in a row that were the network's, while no app could be started.
+    failures: u32,
 }
 
 impl Machine {
     pub(crate) fn new(setup: Setup) -> Self {
-        Self { setup, activity: Activity::Idle, choice: None }
+        Self { setup, activity: Activity::Idle, choice: None, failures: 0 }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -46,6 +48,7 @@ impl Machine {
     pub(crate) fn step(&mut self, input: MachineInput) -> Vec<Effect> {
         match input {
             MachineInput::Command(command) => self.command(command),
+            MachineInput::RetryDue(failures) => self.retry_by_itself(failures),
             MachineInput::Checked(result) => self.checked(result),
             MachineInput::Fetched => self.fetched(),
             MachineInput::Updated(result) => self.updated(result),
@@ -159,6 +162,11 @@ impl Machine {
                 *cancelled = true;
                 vec![Effect::Cancel]
             }
+            // The check may have begun by itself while the person chose the file.
+            (Command::Check(CheckTrigger::Bundle(path)), Activity::Checking { then, .. }) => {
+                *then = AfterCheck::Open(path);
+                Vec::new()
+            }
             (Command::RestartLater, Activity::Closing { .. }) => vec![Effect::KeepRunning],
             (Command::EndApp, Activity::Closing { .. }) => vec![Effect::EndApp],
             _ => Vec::new(),
@@ -176,7 +184,30 @@ impl Machine {
     }
 
     fn fail(&mut self, retry: Retry, problem: Problem) -> Vec<Effect> {
-        vec![self.enter(Activity::Failed { problem, retry })]
+        let shown = self.enter(Activity::Failed { problem, retry });
+        let later = self.waits_for_the_network().then(|| {
+            self.failures += 1;
+            Effect::RetryLater(self.failures)
+        });
+        std::iter::once(shown).chain(later).collect()
+    }
+
+    /// Whether only the network is missing for the app to be started: then nobody should have to
+    /// press "Try again".
+    fn waits_for_the_network(&self) -> bool {
+        let starts = self.setup.launch_when_ready && !self.setup.running;
+        let Activity::Failed { problem, retry } = &self.activity else { return false };
+        starts
+            && problem.kind.is_of_the_network()
+            && matches!(retry, Retry::Check | Retry::Update(_))
+    }
+
+    /// Tries again, unless something else has been tried since that failure.
+    fn retry_by_itself(&mut self, failures: u32) -> Vec<Effect> {
+        if failures != self.failures || !self.waits_for_the_network() {
+            return Vec::new();
+        }
+        self.command(Command::Retry)
     }
 
     fn check(

@@ -201,7 +201,8 @@ impl ViewState {
                 actions(close, Some(Action::InstallFile), Some(Action::AcceptExpired))
             }
             kind if wants_another_file(kind) => actions(Some(Action::InstallFile), close, None),
-            kind if wants_network(kind) => {
+            // A bundle could replace the missing network.
+            kind if kind.is_of_the_network() || kind == ProblemKind::NothingInstalled => {
                 actions(Some(Action::Retry), close, Some(Action::InstallFile))
             }
             kind if !worth_retrying(kind) => actions(close, None, None),
@@ -264,13 +265,5 @@ const fn wants_another_file(kind: ProblemKind) -> bool {
             | ProblemKind::BundleUnsuitable
             | ProblemKind::BundleWithdrawn
             | ProblemKind::BundleTooFar
-    )
-}
-
-/// Whether a bundle could replace the missing network.
-const fn wants_network(kind: ProblemKind) -> bool {
-    matches!(
-        kind,
-        ProblemKind::NoNetwork | ProblemKind::NodesUnusable | ProblemKind::NothingInstalled
     )
 }

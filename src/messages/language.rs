@@ -25,6 +25,8 @@ pub(crate) struct Setup {
 pub(crate) enum MachineInput {
     /// A command from a person, a timer or a script.
     Command(Command),
+    /// It is time to try again by itself what failed as often as this.
+    RetryDue(u32),
     /// A check has ended.
     Checked(Result<Checked, Problem>),
     /// All bytes of the package are on disk.
@@ -188,6 +190,8 @@ pub(crate) enum Effect {
     List,
     /// Change the rate limit.
     LimitBandwidth(Option<u64>),
+    /// Report [`MachineInput::RetryDue`] after a pause that grows with this number of failures.
+    RetryLater(u32),
     /// End the engine.
     Stop,
 }

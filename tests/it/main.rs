@@ -21,6 +21,8 @@ mod door;
 mod executables;
 mod fetch;
 #[cfg(target_os = "linux")]
+mod first_start;
+#[cfg(target_os = "linux")]
 mod full_disk;
 #[cfg(target_os = "linux")]
 mod handing_over;

@@ -9,13 +9,15 @@ use crate::messages::protocol::{
 };
 use crate::model::{ContainerId, Offer, Version};
 
-/// What follows a check that finds a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What follows a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AfterCheck {
     /// A person decides.
     Ask,
     /// The release is fetched at once.
     Fetch,
+    /// Whatever comes of it, this bundle is read: a person opened it meanwhile.
+    Open(PathBuf),
 }
 
 /// Why a release is fetched.

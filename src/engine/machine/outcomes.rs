@@ -17,12 +17,17 @@ impl Machine {
         let Activity::Checking { trigger, then } = self.activity.clone() else {
             return Vec::new();
         };
+        if let AfterCheck::Open(path) = then {
+            return self.check_bundle(path, false);
+        }
         match (result, trigger) {
             (Ok(Checked::Offer(offer)), _) => {
+                self.failures = 0;
                 let shown = self.enter(Activity::Offered { offer: offer.clone() });
-                let begun = match then {
-                    AfterCheck::Fetch => self.update(offer, Purpose::Install),
-                    AfterCheck::Ask => Vec::new(),
+                let begun = if then == AfterCheck::Fetch {
+                    self.update(offer, Purpose::Install)
+                } else {
+                    Vec::new()
                 };
                 std::iter::once(shown).chain(begun).collect()
             }

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod hot_swap;
+mod network;
 
 use super::*;
 use crate::messages::fixture::offer;

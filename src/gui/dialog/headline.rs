@@ -156,6 +156,9 @@ impl Dialog {
             kind if is_no_start(kind) => ("failed-title-start", "failed-subtitle-launch"),
             kind if is_no_update(kind) => ("failed-title-other", "failed-subtitle-start"),
             _ if self.view.is_alone() => ("failed-title-start", "failed-subtitle-start"),
+            kind if self.view.first_install() && kind.is_of_the_network() => {
+                ("failed-title-first", "failed-subtitle-tries-again")
+            }
             _ if self.view.first_install() => ("failed-title-first", "failed-subtitle"),
             _ => ("failed-title", "failed-subtitle-safe"),
         };

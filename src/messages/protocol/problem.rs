@@ -145,6 +145,12 @@ impl ProblemKind {
     pub const fn is_the_apps_end(self) -> bool {
         matches!(self, Self::DidNotStart | Self::EndedWithError)
     }
+
+    /// Whether it passes when the network or its servers are back: then the same may be tried again
+    /// by itself.
+    pub const fn is_of_the_network(self) -> bool {
+        matches!(self, Self::NoNetwork | Self::NodesUnusable)
+    }
 }
 
 impl Problem {
