@@ -5,25 +5,29 @@
 //! lines. Out: bytes to the two streams, or nothing. Never: panics, returns an error, or waits for
 //! a stopped reader for longer than [`MAX_WAIT`].
 
+#[cfg(any(not(unix), test))]
+mod queued;
+
 use std::io::{self, IsTerminal as _, Write};
+#[cfg(unix)]
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+#[cfg(unix)]
 use crate::mutex;
 use crate::plain;
 use crate::threads;
 
-/// How long a reader that does not read is waited for, once, where a pipe can be asked.
-#[cfg_attr(not(unix), allow(dead_code))]
+/// How long a reader that does not read is waited for, once.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Bytes that a ready pipe takes without blocking (PIPE_BUF).
 #[cfg(unix)]
 const PIECE: usize = 4096;
 
 /// The state of a stream.
+#[cfg(unix)]
 #[derive(Default)]
-#[cfg_attr(not(unix), allow(dead_code))] // there nothing is known of its reader
 struct StandardStream {
     /// Held while one line is written.
     alone: Mutex<()>,
@@ -33,16 +37,27 @@ struct StandardStream {
     cut: AtomicBool,
 }
 
-static OUTPUT: StandardStream = StandardStream {
-    alone: Mutex::new(()),
-    stalled: AtomicBool::new(false),
-    cut: AtomicBool::new(false),
-};
-static ERRORS: StandardStream = StandardStream {
-    alone: Mutex::new(()),
-    stalled: AtomicBool::new(false),
-    cut: AtomicBool::new(false),
-};
+/// A stream whose reader cannot be asked; started by its first line.
+#[cfg(not(unix))]
+#[derive(Default)]
+struct StandardStream(std::sync::OnceLock<Option<queued::QueuedStream>>);
+
+#[cfg(unix)]
+impl StandardStream {
+    const fn new() -> Self {
+        Self { alone: Mutex::new(()), stalled: AtomicBool::new(false), cut: AtomicBool::new(false) }
+    }
+}
+
+#[cfg(not(unix))]
+impl StandardStream {
+    const fn new() -> Self {
+        Self(std::sync::OnceLock::new())
+    }
+}
+
+static OUTPUT: StandardStream = StandardStream::new();
+static ERRORS: StandardStream = StandardStream::new();
 /// Whether text for standard output may be dropped.
 static OUTPUT_IS_TALK: AtomicBool = AtomicBool::new(false);
 
@@ -66,7 +81,7 @@ pub(crate) fn output_is_lost() -> bool {
 pub(crate) fn write_line(line: &str) {
     let line = plain::text(line);
     if OUTPUT_IS_TALK.load(Ordering::Relaxed) {
-        OUTPUT.write(&io::stdout(), format!("{line}\n").as_bytes());
+        OUTPUT.write(io::stdout(), format!("{line}\n").as_bytes());
     } else {
         let mut out = io::stdout().lock();
         let written = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -96,7 +111,7 @@ fn is_pipe<T>(_stream: &T) -> bool {
 
 /// Writes a line to standard error.
 pub(crate) fn error_line(line: &str) {
-    ERRORS.write(&io::stderr(), format!("{}\n", plain::text(line)).as_bytes());
+    ERRORS.write(io::stderr(), format!("{}\n", plain::text(line)).as_bytes());
 }
 
 /// Standard error as a writer that never fails.
@@ -105,7 +120,7 @@ pub(crate) struct StandardError;
 
 impl Write for StandardError {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        ERRORS.write(&io::stderr(), bytes);
+        ERRORS.write(io::stderr(), bytes);
         Ok(bytes.len())
     }
 
@@ -128,13 +143,13 @@ pub(crate) fn tell_panics() {
 
 #[cfg(unix)]
 impl StandardStream {
-    fn write(&self, stream: &impl std::os::fd::AsFd, bytes: &[u8]) {
+    fn write(&self, stream: impl std::os::fd::AsFd, bytes: &[u8]) {
         let _alone = mutex::lock(&self.alone);
         let line_end: &[u8] = if self.cut.swap(false, Ordering::Relaxed) { b"\n" } else { b"" };
         for piece in
             std::iter::once(line_end).chain(bytes.chunks(PIECE)).filter(|piece| !piece.is_empty())
         {
-            if !self.write_piece(stream, piece) {
+            if !self.write_piece(&stream, piece) {
                 self.cut.store(true, Ordering::Relaxed);
                 return;
             }
@@ -171,14 +186,11 @@ impl StandardStream {
 
 #[cfg(not(unix))]
 impl StandardStream {
-    /// The system offers no way to ask whether a pipe can take bytes.
-    fn write<'a, S>(&self, stream: &'a S, bytes: &[u8])
-    where
-        &'a S: Write,
-    {
-        let _alone = mutex::lock(&self.alone);
-        let mut stream = stream;
-        let _ = stream.write_all(bytes).and_then(|()| stream.flush());
+    /// The system offers no way to ask whether a pipe can take bytes: another thread writes.
+    fn write(&self, stream: impl Write + Send + 'static, bytes: &[u8]) {
+        if let Some(stream) = self.0.get_or_init(|| queued::QueuedStream::start(stream)) {
+            stream.write(bytes, MAX_WAIT);
+        }
     }
 }
 
