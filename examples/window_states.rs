@@ -47,6 +47,7 @@ fn main() {
         app_name: "LabelImg".to_owned(),
         class: "labelimg".to_owned(),
         icon: None,
+        icon_file: None,
         language,
         theme,
         renderer,

@@ -4,6 +4,7 @@
 //! In: an engine's handle and the view state so far. Out: how it ended. Never: decides about
 //! updates; it decides only which window shows them.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -148,6 +149,7 @@ pub(crate) fn nameless_window_options(app_name: String, options: PresentOptions)
         app_name,
         class: env!("CARGO_PKG_NAME").to_owned(),
         icon: None,
+        icon_file: None,
         language: options.language,
         theme: Theme::Auto,
         renderer: options.renderer.unwrap_or(Renderer::Auto),
@@ -161,14 +163,15 @@ pub(crate) fn window_options(environment: &Environment, options: PresentOptions)
     let active = environment.home.active().ok().map(|(_, record)| record);
     let app_name = shortcuts::name_in(&environment.home, settings);
     let folder = active.as_ref().map(|record| environment.home.container(&record.container));
-    let icon = active
-        .and_then(|record| look::read(&record.icon?.under(&folder?), look::SMALL).ok().flatten());
-    let icon = icon.or_else(|| look::read(settings.icon.as_ref()?, look::SMALL).ok().flatten());
+    let own = active.and_then(|record| Some(record.icon?.under(&folder?)));
+    let read = |file: PathBuf| Some((look::read(&file, look::SMALL).ok().flatten()?, file));
+    let (icon, icon_file) = own.into_iter().chain(settings.icon.clone()).find_map(read).unzip();
     WindowOptions {
         title: Texts::new(options.language).of_app(&app_name).get("window-title"),
         app_name,
         class: settings.app.to_string(),
         icon,
+        icon_file,
         language: options.language,
         theme: settings.window.theme,
         renderer: options.renderer.unwrap_or(settings.window.renderer),

@@ -1,5 +1,6 @@
 //! What a window needs to open, and what follows from it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use egui::ColorImage;
@@ -31,6 +32,8 @@ pub struct WindowOptions {
     pub class: String,
     /// The app's icon as PNG; the first letter of its name if there is none or it cannot be read.
     pub icon: Option<Vec<u8>>,
+    /// The file of the icon, for systems that show it themselves.
+    pub icon_file: Option<PathBuf>,
     /// The language when the window opens.
     pub language: Language,
     /// The theme when the window opens.
@@ -55,6 +58,13 @@ impl WindowOptions {
     /// The icon of the window itself: the app's, else the first letter of its name.
     pub(super) fn window_icon(&self, appearance: &Appearance) -> ColorImage {
         appearance.icon.clone().unwrap_or_else(|| letter::icon(&self.app_name))
+    }
+
+    /// The same where no window opens.
+    #[cfg(all(unix, not(target_os = "macos")))]
+    pub(super) fn app_icon(&self) -> ColorImage {
+        let icon = self.icon.as_deref().and_then(icons::decode);
+        icon.unwrap_or_else(|| letter::icon(&self.app_name))
     }
 }
 

@@ -27,9 +27,16 @@ pub struct Desktop {
 /// A request to the desktop.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A message to show: its number, the number that it replaces, title, text, and the actions
-    /// with their names.
-    Show { id: u32, replaces: u32, title: String, text: String, actions: Vec<String> },
+    /// A message to show: its number, the number that it replaces, title, text, the actions with
+    /// their names, and the signature of its picture, or the name of the desktop's own.
+    Show {
+        id: u32,
+        replaces: u32,
+        title: String,
+        text: String,
+        actions: Vec<String>,
+        picture: String,
+    },
     /// A message to take back.
     Close(u32),
 }
@@ -51,11 +58,11 @@ impl Notifications {
         &mut self,
         _app_name: String,
         replaces: u32,
-        _icon: String,
+        icon: String,
         title: String,
         text: String,
         actions: Vec<String>,
-        _hints: HashMap<String, OwnedValue>,
+        hints: HashMap<String, OwnedValue>,
         _timeout: i32,
     ) -> u32 {
         let id = if replaces == 0 {
@@ -64,7 +71,9 @@ impl Notifications {
         } else {
             replaces
         };
-        self.calls.send(Call::Show { id, replaces, title, text, actions }).unwrap();
+        let picture =
+            hints.get("image-data").map_or(icon, |data| data.value_signature().to_string());
+        self.calls.send(Call::Show { id, replaces, title, text, actions, picture }).unwrap();
         id
     }
 

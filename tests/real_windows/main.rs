@@ -83,6 +83,7 @@ mod windows {
                 app_name: title.to_owned(),
                 class: "sample".to_owned(),
                 icon: None,
+                icon_file: None,
                 language: Language::English,
                 theme: Theme::Light,
                 details: false,
@@ -518,7 +519,10 @@ mod looking {
 
         let desktop = bus.desktop(&["body", "actions"]);
         let shown = |desktop: &Desktop| match desktop.call() {
-            Call::Show { id, title, text, actions, .. } => (id, title, text, actions),
+            Call::Show { id, title, text, actions, picture, .. } => {
+                assert_eq!(picture, "(iiibiiay)", "the app's, not one of the desktop");
+                (id, title, text, actions)
+            }
             other => panic!("{other:?}"),
         };
         let windows = open("notification-hot");

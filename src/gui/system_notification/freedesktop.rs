@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use egui::ColorImage;
 use futures_util::StreamExt;
 use zbus::zvariant::Value;
 use zbus::{Connection, MatchRule, Message as Signal, MessageStream};
 
 use super::messenger::{Message, MessageAnswer, Messenger};
+use super::picture;
 use crate::gui::WindowError;
 use crate::threads;
 
@@ -29,6 +31,8 @@ const TAKEN_BACK: u32 = 3;
 pub(super) struct NotificationService {
     bus: Connection,
     app_name: String,
+    /// The app's picture, as the hint `image-data`.
+    picture: Value<'static>,
     /// The id of the shown message; 0 if there is none.
     shown: u32,
     answers: Receiver<(u32, MessageAnswer)>,
@@ -36,7 +40,7 @@ pub(super) struct NotificationService {
 
 impl NotificationService {
     /// Asks the desktop whether it can show messages with buttons.
-    pub(super) fn connect(app_name: &str) -> Result<Self, WindowError> {
+    pub(super) fn connect(app_name: &str, icon: ColorImage) -> Result<Self, WindowError> {
         let (sender, connected) = channel();
         let prepare = move || {
             // After the timeout nobody receives this.
@@ -50,7 +54,8 @@ impl NotificationService {
         let (sender, answers) = channel();
         let listen = move || pollster::block_on(listen(signals, &sender));
         threads::spawn("answers", listen).map_err(|error| refused(&error))?;
-        Ok(Self { bus, app_name: app_name.to_owned(), shown: 0, answers })
+        let (app_name, picture) = (app_name.to_owned(), picture::hint(icon));
+        Ok(Self { bus, app_name, picture, shown: 0, answers })
     }
 
     fn call<B>(&self, method: &str, body: &B) -> zbus::Result<Signal>
@@ -132,13 +137,18 @@ impl Messenger for NotificationService {
         }
         // Ordinary urgency: the message respects quiet hours, and appears on the screen and not
         // only in a list.
-        let hints =
-            HashMap::from([("urgency", Value::from(1_u8)), ("category", Value::from("device"))]);
+        let (urgency, category) = (Value::from(1_u8), Value::from("device"));
+        let hints = HashMap::from([
+            ("urgency", &urgency),
+            ("category", &category),
+            ("image-data", &self.picture),
+        ]);
         // -1: the desktop chooses how long it shows the message.
         let body = (
             self.app_name.as_str(),
             self.shown,
-            "software-update-available",
+            // No icon of the desktop's own: the picture says which app speaks.
+            "",
             message.title.as_str(),
             message.text.as_str(),
             actions,

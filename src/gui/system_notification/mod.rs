@@ -12,6 +12,8 @@
 #[cfg(all(unix, not(target_os = "macos")))]
 mod freedesktop;
 mod messenger;
+#[cfg(all(unix, not(target_os = "macos")))]
+mod picture;
 #[cfg(windows)]
 mod toast;
 
@@ -50,12 +52,12 @@ pub fn notify_by_system(
 
 #[cfg(all(unix, not(target_os = "macos")))]
 fn connect(options: &WindowOptions) -> Result<freedesktop::NotificationService, WindowError> {
-    freedesktop::NotificationService::connect(&options.app_name)
+    freedesktop::NotificationService::connect(&options.app_name, options.app_icon())
 }
 
 #[cfg(windows)]
 fn connect(options: &WindowOptions) -> Result<toast::Toasts, WindowError> {
-    toast::Toasts::connect(&options.app_name)
+    toast::Toasts::connect(&options.app_name, options.icon_file.as_deref())
 }
 
 #[cfg(target_os = "macos")]

@@ -1,5 +1,6 @@
 //! Messages through Windows: toasts.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub(super) struct Toasts {
 impl Toasts {
     /// Enters the program into the list, and asks for permission to show messages. A system
     /// without them is asked once.
-    pub(super) fn connect(app_name: &str) -> Result<Self, WindowError> {
+    pub(super) fn connect(app_name: &str, icon: Option<&Path>) -> Result<Self, WindowError> {
         if let Some(reason) = ABSENT.get() {
             return Err(WindowError::NoNotifications(reason.clone()));
         }
@@ -49,7 +50,12 @@ impl Toasts {
         );
         let registered = windows_registry::CURRENT_USER
             .create(format!(r"Software\Classes\AppUserModelId\{name}"))
-            .and_then(|key| key.set_string("DisplayName", app_name));
+            .and_then(|key| {
+                key.set_string("DisplayName", app_name)?;
+                // Without it Windows shows a generic picture.
+                let icon = icon.and_then(Path::to_str);
+                icon.map_or(Ok(()), |icon| key.set_string("IconUri", icon))
+            });
         registered.map_err(|error| refused(&error))?;
         let notifier = ToastNotificationManager::CreateToastNotifierWithId(&HSTRING::from(name))
             .map_err(|error| {
@@ -146,10 +152,10 @@ mod tests {
 
     #[test]
     fn a_system_without_toasts_is_asked_once_and_is_no_panic() {
-        let Err(first) = Toasts::connect("Sample 示例") else {
+        let Err(first) = Toasts::connect("Sample 示例", None) else {
             return assert!(ABSENT.get().is_none());
         };
-        let Err(again) = Toasts::connect("Sample 示例") else { panic!("{first}") };
+        let Err(again) = Toasts::connect("Sample 示例", None) else { panic!("{first}") };
         assert_eq!(first.to_string(), again.to_string());
     }
 }
