@@ -111,9 +111,40 @@ pub(crate) fn idle() -> Option<std::time::Duration> {
 }
 
 /// How long nobody has used keyboard and pointer; `None` where the desktop gives no answer.
-#[cfg(not(all(unix, not(target_os = "macos"))))]
-pub(crate) const fn idle() -> Option<std::time::Duration> {
-    None
+#[cfg(windows)]
+pub(crate) fn idle() -> Option<std::time::Duration> {
+    use windows_sys::Win32::System::SystemInformation::GetTickCount;
+    use windows_sys::Win32::UI::Input::KeyboardAndMouse::{GetLastInputInfo, LASTINPUTINFO};
+
+    let length = u32::try_from(size_of::<LASTINPUTINFO>()).ok()?;
+    let mut last = LASTINPUTINFO { cbSize: length, dwTime: 0 };
+    // SAFETY: the system writes to the address of one record, which holds its own length.
+    #[allow(unsafe_code)]
+    let (answered, now) = unsafe { (GetLastInputInfo(&raw mut last), GetTickCount()) };
+    (answered != 0).then(|| since_tick(last.dwTime, now))
+}
+
+/// The time between two of Windows' counts of milliseconds, which begin anew after 49.7 days.
+#[cfg(any(windows, test))]
+fn since_tick(earlier: u32, now: u32) -> std::time::Duration {
+    std::time::Duration::from_millis(u64::from(now.wrapping_sub(earlier)))
+}
+
+/// How long nobody has used keyboard and pointer; `None` where the desktop gives no answer.
+#[cfg(target_os = "macos")]
+pub(crate) fn idle() -> Option<std::time::Duration> {
+    /// `kCGEventSourceStateCombinedSessionState`: all devices of this session.
+    const ALL_DEVICES: i32 = 0;
+    /// `kCGAnyInputEventType`.
+    const ANY_INPUT: u32 = u32::MAX;
+
+    #[link(name = "CoreGraphics", kind = "framework")]
+    #[allow(unsafe_code)]
+    unsafe extern "C" {
+        safe fn CGEventSourceSecondsSinceLastEventType(state: i32, kind: u32) -> f64;
+    }
+    let seconds = CGEventSourceSecondsSinceLastEventType(ALL_DEVICES, ANY_INPUT);
+    std::time::Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The part of the primary screen that the taskbar leaves free.
@@ -219,6 +250,12 @@ mod tests {
             Some((4480, 1432))
         );
         assert_eq!(SCREEN.within(Area { left: 1920, ..SCREEN }), None);
+    }
+
+    #[test]
+    fn a_count_that_has_begun_anew_is_no_long_absence() {
+        let since = |earlier, now| since_tick(earlier, now).as_millis();
+        assert_eq!((since(1_000, 21_000), since(u32::MAX - 4_999, 15_000)), (20_000, 20_000));
     }
 
     #[test]
