@@ -5,6 +5,9 @@
 //! In: a plain file. Out: a copy at a free path. Never: turns a hole into bytes (a database of 200
 //! GB may hold 12 kB), waits for a pipe.
 
+#[cfg(windows)]
+mod windows;
+
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -18,15 +21,15 @@ use crate::look;
 const COPIED_AT_ONCE: usize = 256 << 10;
 
 /// Bytes on disk of a file: a preallocated or sparse one may take more or fewer than its length.
-pub(super) fn allocated(found: &Metadata) -> u64 {
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::MetadataExt::blocks(found) * 512
-    }
-    #[cfg(not(unix))]
-    {
-        found.len()
-    }
+#[cfg(unix)]
+pub(super) fn allocated(_path: &Path, found: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(found) * 512
+}
+
+/// Bytes on disk of a file: a sparse or compressed one may take fewer than its length.
+#[cfg(windows)]
+pub(super) fn allocated(path: &Path, found: &Metadata) -> u64 {
+    windows::allocated(path).unwrap_or(found.len())
 }
 
 /// Makes a second file with the same bytes, permissions and modification time. They share blocks
@@ -80,7 +83,9 @@ fn copy_bytes(from: &Path, to: &Path, metadata: &Metadata) -> Result<File, FileE
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut copy = options.open(to).at("create", to)?;
-    let copied = if allocated(metadata) < metadata.len() {
+    let copied = if allocated(from, metadata) < metadata.len() {
+        #[cfg(windows)]
+        windows::allow_holes(&copy);
         copy_with_holes(&mut source, &mut copy)
     } else {
         io::copy(&mut source, &mut copy).map(drop)
@@ -213,6 +218,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
         let mut file = File::create(&from).unwrap();
+        #[cfg(windows)]
+        windows::allow_holes(&file);
         file.write_all(&[1; 5_000]).unwrap();
         file.seek(SeekFrom::Start(40 << 20)).unwrap();
         file.write_all(b"in the middle").unwrap();
@@ -222,8 +229,8 @@ mod tests {
         let copy = copy_bytes(&from, &to, &before).unwrap();
         drop(copy);
         assert_eq!(fs::read(&from).unwrap(), fs::read(&to).unwrap());
-        if allocated(&before) < before.len() {
-            assert!(allocated(&fs::metadata(&to).unwrap()) < 4 << 20);
+        if allocated(&from, &before) < before.len() {
+            assert!(allocated(&to, &fs::metadata(&to).unwrap()) < 4 << 20);
         }
         // Also tests a file system that does not report its holes.
         let [mut source, mut again] = [File::open(&from).unwrap(), File::create(&to).unwrap()];

@@ -91,7 +91,8 @@ impl Staging {
 
     /// Returns an error if the disk lacks space for the rest of the package and the unpacked tree.
     pub(crate) fn check_space(&self, package: u64, unpacked: u64) -> Result<(), StoreError> {
-        let there = fs::metadata(self.package()).map_or(0, |found| allocated(&found));
+        let package_file = self.package();
+        let there = fs::metadata(&package_file).map_or(0, |found| allocated(&package_file, &found));
         // Every file wastes half a block on average; a sixteenth covers that for real trees.
         let needed =
             package.saturating_sub(there).saturating_add(unpacked).saturating_add(unpacked / 16);

@@ -89,7 +89,7 @@ impl Walk {
                     inode_of_several_names(&found).is_some_and(|inode| !self.seen.insert(inode));
                 let room = match found.is_file() {
                     true if is_again => 0,
-                    true => allocated(&found).min(found.len()),
+                    true => allocated(&path, &found).min(found.len()),
                     false => found.len(),
                 };
                 self.files.push(Found { path, size: found.len(), room });
