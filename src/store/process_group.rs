@@ -119,3 +119,44 @@ mod job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::programs;
+
+    /// A script whose own process waits for another one that writes without end.
+    fn script() -> Command {
+        let (shell, option, text) = if cfg!(windows) {
+            ("cmd", "/C", "cmd /C for /L %i in (1,0,2) do @echo x>>late.txt")
+        } else {
+            ("sh", "-c", "(while :; do echo x >> late.txt; sleep 0.01; done); true")
+        };
+        let mut command = Command::new(shell);
+        command.args([option, text]);
+        ProcessGroup::prepare(&mut command);
+        command
+    }
+
+    #[test]
+    fn what_a_script_has_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let written =
+            || fs::metadata(folder.path().join("late.txt")).map_or(0, |metadata| metadata.len());
+        let mut child = programs::spawn(script().current_dir(folder.path())).unwrap();
+        let group = ProcessGroup::of(&child);
+        let limit = Instant::now() + Duration::from_secs(120);
+        while written() == 0 {
+            assert!(Instant::now() < limit, "the script runs");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        group.end();
+        child.wait().unwrap();
+        let before = written();
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(written(), before);
+    }
+}
