@@ -178,6 +178,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
+            "backoff",
             "error_chain",
             "model",
             "host",
