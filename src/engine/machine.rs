@@ -163,7 +163,10 @@ impl Machine {
                 vec![Effect::Cancel]
             }
             // The check may have begun by itself while the person chose the file.
-            (Command::Check(CheckTrigger::Bundle(path)), Activity::Checking { then, .. }) => {
+            (
+                Command::Check(CheckTrigger::Bundle(path)),
+                Activity::Checking { trigger: CheckTrigger::Person, then },
+            ) => {
                 *then = AfterCheck::Open(path);
                 Vec::new()
             }

@@ -247,6 +247,7 @@ mod tests {
         assert_eq!(surplus_beside(home, 1, &is_marked).unwrap(), [ids[2].clone()]);
         drop(running);
         let removed = prune(home, 1, lock).unwrap();
+        delete_set_aside(home).unwrap();
         assert_eq!(removed, [ids[2].clone(), ids[1].clone()]);
         assert!(surplus(home, 1).unwrap().is_empty());
         assert_eq!(fixture.versions(), ["5.0.0", "4.0.0", "1.0.0"]);
