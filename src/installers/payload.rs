@@ -16,7 +16,7 @@ use crate::model::release::INCLUDED_BUNDLE;
 use crate::settings::Settings;
 
 /// The launcher's settings, beside it.
-const LAUNCHER_SETTINGS: &str = "launcher.toml";
+pub(super) const LAUNCHER_SETTINGS: &str = "launcher.toml";
 /// The root that the launcher trusts first.
 const ROOT: &str = "root.json";
 /// The icon that the window shows until the app is installed.

@@ -10,7 +10,7 @@ use flate2::{Compression, GzBuilder};
 
 use super::error::InstallerError;
 use super::hashed::HashedWriter;
-use super::payload::Payload;
+use super::payload::{LAUNCHER_SETTINGS, Payload};
 use super::product::Product;
 use crate::model::{Digest, Platform};
 
@@ -18,6 +18,11 @@ const INSTALL: &str = include_str!("run_install.sh");
 const UNINSTALL: &str = include_str!("run_uninstall.sh");
 /// The name of the script that takes the app out again.
 const UNINSTALL_NAME: &str = "uninstall";
+
+/// The settings as they are brought, by which the next installer knows whether a person has changed
+/// them; then it keeps these under another name.
+const SHIPPED_SETTINGS: &str = "launcher.toml.shipped";
+const FORMER_SETTINGS: &str = "launcher.toml.old";
 
 /// Writes the script and the files.
 pub(super) fn write(
@@ -57,6 +62,10 @@ fn append_files<W: Write>(
         let length = file.content.length()?;
         let content = io::Read::take(file.content.open()?, length);
         archive.append_data(&mut header(file.mode(), length), &file.name, content)?;
+        if file.name == LAUNCHER_SETTINGS {
+            let content = io::Read::take(file.content.open()?, length);
+            archive.append_data(&mut header(file.mode(), length), SHIPPED_SETTINGS, content)?;
+        }
     }
     let script = uninstall_script(product, payload);
     let length = script.len() as u64;
@@ -87,7 +96,8 @@ fn machines(platform: &Platform) -> &str {
 }
 
 fn uninstall_script(product: &Product, payload: &Payload) -> String {
-    let names = payload.files.iter().map(|file| file.name.as_str()).chain([UNINSTALL_NAME]);
+    let made = [UNINSTALL_NAME, SHIPPED_SETTINGS, FORMER_SETTINGS];
+    let names = payload.files.iter().map(|file| file.name.as_str()).chain(made);
     let names = names.map(quoted).collect::<Vec<_>>().join(" ");
     UNINSTALL
         .replace("@NAME@", &quoted(&product.package_name()))
