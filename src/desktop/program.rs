@@ -9,6 +9,8 @@
 //! kuzflow-launcher.update.lock   held during an exchange, and by a new launcher until it is confirmed
 //! ```
 //!
+//! On Windows a launcher with a signature is exchanged only for one of the same publisher (`publisher`).
+//!
 //! A new executable that cannot run at all is found before the exchange: it must answer
 //! `self-test`. A new executable that answers, but ends before it has started the app, is found
 //! afterwards: it records each start as its very first action. On the second start without a
@@ -21,7 +23,7 @@ mod unfit;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::remove_file;
@@ -29,7 +31,8 @@ use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::look;
-use crate::model::{Digest, Hasher, Version};
+use crate::model::launcher::MAX_LAUNCHER_BYTES;
+use crate::model::{Digest, Hasher, Version, publisher};
 
 pub(crate) use file::LauncherFile;
 use note::{Exchange, Note};
@@ -228,10 +231,26 @@ impl LauncherFile {
             remove_file(&path)?;
             return Err(Unfit::Digest { found, signed: hash });
         }
+        self.check_publisher(&path, version, hash)?;
         let permissions = fs::metadata(&self.path).at("read", &self.path)?.permissions();
         file.set_permissions(permissions).at("make executable", &path)?;
         file.sync_all().at("write", &path)?;
         Ok(Staged { program: self, version: version.clone(), hash, lock })
+    }
+
+    /// Refuses a new executable of another publisher than this one's, and remembers it: another
+    /// download would bring the same bytes.
+    fn check_publisher(&self, new: &Path, version: &Version, hash: Digest) -> Result<(), Unfit> {
+        let read = |path: &Path| {
+            look::read(path, MAX_LAUNCHER_BYTES).at("read", path).map(Option::unwrap_or_default)
+        };
+        let checked = publisher::check(&read(&self.path)?, &read(new)?);
+        let Err(other) = checked else { return Ok(()) };
+        let mut note = self.note()?.unwrap_or_default();
+        note.fail(version, hash, FAILED_TESTS);
+        self.write_note(&note)?;
+        remove_file(new)?;
+        Err(Unfit::Publisher(other))
     }
 
     /// Puts the old executable back in the place of the new one.

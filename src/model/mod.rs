@@ -5,6 +5,7 @@
 //! In: text and JSON. Out: checked values. Never: does I/O, reads the clock or the environment,
 //! imports another room of this crate.
 
+mod der;
 pub mod digest;
 pub mod exit_code;
 pub mod hot_swap;
@@ -21,6 +22,7 @@ pub mod pattern;
 pub mod pieces;
 pub mod plan;
 pub mod platform;
+pub(crate) mod publisher;
 pub mod readable;
 pub mod release;
 pub mod session;

@@ -5,20 +5,25 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Time;
+use tough::schema::Target;
 
 use super::error::{PublishError, at};
 use super::keys::Keyring;
 use super::metadata;
 use super::project::Project;
-use super::repository::{is_there, target, target_name, to_value};
+use super::repository::{file_of, is_there, target, target_name, to_value};
 use super::transaction::{Transaction, TransactionStep};
 use crate::model::launcher::{MAX_LAUNCHER_BYTES, version_in};
-use crate::model::{Digest, Launcher, PieceTable, Platform, Version};
+use crate::model::{Digest, Launcher, PieceTable, Platform, Version, publisher};
 use crate::trust::LAUNCHER_KEY;
 
 /// Size of the smallest piece, in bytes: an executable is small, and its piece table is part of
 /// every check.
 const PIECE: u32 = 1 << 20;
+
+/// How the systems call each processor.
+const PROCESSORS: [&[&str]; 3] =
+    [&["x86_64", "AMD64"], &["aarch64", "arm64", "ARM64"], &["x86", "i686"]];
 
 /// An executable that is to be published.
 #[derive(Clone, Debug)]
@@ -55,6 +60,7 @@ impl Project {
         if let Some(os) = system_of(&executable).filter(|os| *os != launcher.platform.os) {
             return Err(refuse(format!("it is a program for {os}, not for {}", launcher.platform)));
         }
+        check_processor(&executable, &launcher.platform).map_err(refuse)?;
         let version = match (version_in(&executable), &launcher.version) {
             (Some(found), Some(stated)) if found != *stated => {
                 return Err(refuse(format!("it says that it is version {found}, not {stated}")));
@@ -87,7 +93,9 @@ impl Project {
                     earlier.version, launcher.platform
                 )));
             }
-            targets.targets.remove(&name);
+            if let Some(target) = targets.targets.remove(&name) {
+                self.check_publisher(name.resolved(), &target, &executable).map_err(refuse)?;
+            }
         }
         // Packing takes a minute; a missing key is reported before that.
         metadata::sign(
@@ -123,6 +131,23 @@ impl Project {
         Ok((Transaction::new(lock, steps), description))
     }
 
+    /// Refuses a launcher that installed ones would refuse: one of Windows that is not signed by
+    /// the publisher of the one before. Nothing is said if that one's file is gone.
+    fn check_publisher(
+        &self,
+        name: &str,
+        earlier: &Target,
+        executable: &[u8],
+    ) -> Result<(), String> {
+        let path = self.targets_folder().join(file_of(name, earlier));
+        let Ok(Ok(earlier)) = std::fs::File::open(path).map(zstd::decode_all) else {
+            return Ok(());
+        };
+        publisher::check(&earlier, executable).map_err(|other| {
+            format!("{other}. Installed launchers take only one of the same publisher: sign it as the one before, or bring it with a new installer")
+        })
+    }
+
     /// The published launchers.
     ///
     /// # Errors
@@ -132,7 +157,7 @@ impl Project {
     }
 }
 
-pub(super) fn launcher_of(target: &tough::schema::Target) -> Option<Launcher> {
+pub(super) fn launcher_of(target: &Target) -> Option<Launcher> {
     target.custom.get(LAUNCHER_KEY).and_then(|value| serde_json::from_value(value.clone()).ok())
 }
 
@@ -158,6 +183,46 @@ pub(crate) fn system_of(executable: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Refuses a program for another processor than that of `platform`, as far as both are known.
+pub(crate) fn check_processor(executable: &[u8], platform: &Platform) -> Result<(), String> {
+    let known =
+        PROCESSORS.iter().flat_map(|names| names.iter()).any(|name| *name == platform.architecture);
+    match processor_of(executable) {
+        Some(names) if known && !names.contains(&platform.architecture.as_str()) => Err(format!(
+            "it is a program for processors called {}, not for {platform}",
+            names.join(" or ")
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// How platforms call the processor that a program is for; `None` if its headers name none of the
+/// usual ones.
+fn processor_of(executable: &[u8]) -> Option<&'static [&'static str]> {
+    let short = |at: usize| executable.get(at..at + 2).map(|two| [two[0], two[1]]);
+    // Where each kind of program names its processor: in ELF and in PE as a number of two bytes, in
+    // Mach-O as one of four, whose ends are enough.
+    let machine = match system_of(executable)? {
+        "Linux" => short(18)?,
+        "Windows" => {
+            let [low, high] = short(0x3c)?;
+            short(usize::from(u16::from_le_bytes([low, high])) + 4)?
+        }
+        // Of a universal program each part has its own.
+        _ if executable[0] == 0xca => return None,
+        _ => {
+            let [first, _] = short(4)?;
+            [first, executable.get(7).copied()?]
+        }
+    };
+    match machine {
+        [62, 0] | [0x64, 0x86] | [7, 1] => Some(PROCESSORS[0]),
+        [183, 0] | [0x64, 0xaa] | [12, 1] => Some(PROCESSORS[1]),
+        [3, 0] | [0x4c, 1] => Some(PROCESSORS[2]),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,5 +234,21 @@ mod tests {
         assert_eq!(system_of(&[0xcf, 0xfa, 0xed, 0xfe, 7]), Some("Darwin"));
         assert_eq!(system_of(b"#!/bin/sh"), None);
         assert_eq!(system_of(b""), None);
+    }
+
+    #[test]
+    fn the_processor_of_a_program_stands_in_its_headers() {
+        let elf = |machine: u8| [&b"\x7fELF\x02\x01"[..], &[0; 12], &[machine, 0, 1, 0]].concat();
+        assert_eq!(processor_of(&elf(62)), Some(&["x86_64", "AMD64"][..]));
+        assert_eq!(processor_of(&elf(183)), Some(&["aarch64", "arm64", "ARM64"][..]));
+        assert_eq!(processor_of(&elf(20)), None, "PowerPC is not known here");
+        let mut windows = [b"MZ".as_slice(), &[0; 58], &[0x80, 0, 0, 0]].concat();
+        windows.resize(0x80, 0);
+        windows.extend(b"PE\0\0\x4c\x01");
+        assert_eq!(processor_of(&windows), Some(&["x86", "i686"][..]));
+        assert_eq!(processor_of(&windows[..0x82]), None);
+        let mac = [0xfeed_facf_u32, 0x0100_000c].map(u32::to_le_bytes).concat();
+        assert_eq!(processor_of(&mac), Some(&["aarch64", "arm64", "ARM64"][..]));
+        assert_eq!(processor_of(b"#!/bin/sh"), None);
     }
 }

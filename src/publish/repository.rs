@@ -148,8 +148,7 @@ impl Project {
         let mut notes = BTreeMap::new();
         for (language, name) in named {
             let Some(target) = targets.get(&target_name(&name)?) else { continue };
-            let hash: String = target.hashes.sha256.iter().map(|b| format!("{b:02x}")).collect();
-            let path = self.targets_folder().join(format!("{hash}.{name}"));
+            let path = self.targets_folder().join(file_of(&name, target));
             notes.insert(language, std::fs::read_to_string(&path).map_err(at(&path))?);
         }
         Ok(notes)
@@ -455,4 +454,9 @@ fn normalized(value: serde_json::Value) -> serde_json::Value {
         ),
         other => other,
     }
+}
+/// The file of a target in the folder of targets.
+pub(super) fn file_of(name: &str, target: &Target) -> String {
+    let hash: String = target.hashes.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{hash}.{name}")
 }

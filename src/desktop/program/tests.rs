@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::staged::ExchangeStep;
 use super::*;
+use crate::model::publisher::tests::{EXAMPLE, SIGNER, Workshop};
 
 fn version(text: &str) -> Version {
     text.parse().unwrap()
@@ -211,4 +212,29 @@ fn a_program_in_a_signed_application_bundle_stays() {
     assert!(program.fixed().is_none());
     fs::create_dir(contents.join("_CodeSignature")).unwrap();
     assert!(program.fixed().unwrap().to_string().contains("signed application bundle"));
+}
+
+#[test]
+fn the_exchange_refuses_another_publishers_launcher_once_and_for_all() {
+    let Some(workshop) = Workshop::new() else { return };
+    workshop.certify("first", "key", EXAMPLE);
+    let signed = workshop.signed(&workshop.program(1), "first", "key", "sha256");
+    let unsigned = workshop.program(2);
+    let place = workshop.path("launcher.exe");
+    fs::write(&place, &signed).unwrap();
+    let launcher = LauncherFile::new(&place);
+    let (version, hash) = ("2.0.0".parse().unwrap(), Digest::of(&unsigned));
+    let stage = || launcher.stage(&mut unsigned.as_slice(), &version, hash, 1 << 20).map(drop);
+    let refused = stage().unwrap_err();
+    assert!(matches!(refused, Unfit::Publisher(_)));
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "the launcher before it is signed by {SIGNER:?}; in the new one there is no signature"
+        )
+    );
+    assert!(launcher.has_failed(&hash), "it is not fetched again");
+    assert!(matches!(stage(), Err(Unfit::Known)));
+    let is_there = |name: &str| Path::new(&workshop.path(name)).exists();
+    assert!(fs::read(&place).unwrap() == signed && !is_there("launcher.new.exe"));
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::file_error::FileError;
 use crate::model::Digest;
+use crate::model::publisher::OtherPublisher;
 
 /// Why a new launcher does not replace this one.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub(crate) enum Unfit {
         found: Digest,
         signed: Digest,
     },
+    /// It is not signed by the publisher who has signed the launcher that is in place.
+    #[error(transparent)]
+    Publisher(OtherPublisher),
     /// It could not be started.
     #[error("the new launcher cannot be started")]
     Start(#[source] io::Error),
