@@ -41,6 +41,7 @@ VIAddVersionKey /LANG=0 "LegalCopyright" "@COPYRIGHT_FIXED@"
 
 Var AllUsers
 Var IsUpgrade
+Var FormerName
 Var DesktopIcon
 Var DesktopIconBox
 Var DeleteData
@@ -75,6 +76,11 @@ LangString OptionsSubtitle ${LANG_ENGLISH} "@NAME_FOR_LABELS@ gets an entry in t
 LangString OptionsSubtitle ${LANG_SIMPCHINESE} "@NAME_FOR_LABELS@ 会出现在“开始”菜单中。"
 LangString OptionsDesktop ${LANG_ENGLISH} "An icon on the &desktop as well"
 LangString OptionsDesktop ${LANG_SIMPCHINESE} "同时在桌面上创建图标(&D)"
+; The window itself, since the app's own icon starts the app at once.
+!define WINDOW_ENGLISH "Versions and update settings"
+!define WINDOW_CHINESE "版本与更新设置"
+LangString WindowTitle ${LANG_ENGLISH} "${WINDOW_ENGLISH}"
+LangString WindowTitle ${LANG_SIMPCHINESE} "${WINDOW_CHINESE}"
 LangString DataTitle ${LANG_ENGLISH} "Uninstall @NAME_FOR_LABELS@"
 LangString DataTitle ${LANG_SIMPCHINESE} "卸载 @NAME_FOR_LABELS@"
 LangString DataSubtitle ${LANG_ENGLISH} "All installed versions of @NAME_FOR_LABELS@ are removed from this computer."
@@ -87,6 +93,14 @@ LangString AppRuns ${LANG_ENGLISH} "@NAME@ is running, or its files are in use.$
 LangString AppRuns ${LANG_SIMPCHINESE} "@NAME@ 正在运行，或其文件正被使用。$\r$\n$\r$\n请保存您的工作并关闭 @NAME@，然后点击“重试”。"
 LangString NeedsAdministrator ${LANG_ENGLISH} "Only an administrator can do this for all users of this computer."
 LangString NeedsAdministrator ${LANG_SIMPCHINESE} "只有管理员才能为本机的所有用户执行此操作。"
+
+; Removes what the menu and the desktop have of an app of this name, in whichever language it was made.
+!macro REMOVE_LINKS name
+  Delete "$SMPROGRAMS\${name}.lnk"
+  Delete "$SMPROGRAMS\${name} - ${WINDOW_ENGLISH}.lnk"
+  Delete "$SMPROGRAMS\${name} - ${WINDOW_CHINESE}.lnk"
+  Delete "$DESKTOP\${name}.lnk"
+!macroend
 
 !macro FUNCTIONS un program
 ; Whether this user may write for all users; the answer is on the stack: 1 or 0.
@@ -171,10 +185,18 @@ Function .onInit
   ${IfNot} ${Errors}
     StrCpy $DesktopIcon 0
   ${EndIf}
-  ; An icon that a person has removed stays away.
+  ; The name that the app had when it was installed last.
+  StrCpy $FormerName "@STEM@"
   ${If} $IsUpgrade = 1
-  ${AndIfNot} ${FileExists} "$DESKTOP\@LINK@.lnk"
-    StrCpy $DesktopIcon 0
+    ReadRegStr $0 SHCTX "${UNINSTALL_KEY}" "DisplayIcon"
+    ${GetBaseName} $0 $0
+    ${If} $0 != ""
+      StrCpy $FormerName $0
+    ${EndIf}
+    ; An icon that a person has removed stays away.
+    ${IfNot} ${FileExists} "$DESKTOP\$FormerName.lnk"
+      StrCpy $DesktopIcon 0
+    ${EndIf}
   ${EndIf}
 FunctionEnd
 
@@ -199,6 +221,18 @@ Function StartApp
   ${Else}
     Exec '"$INSTDIR\@EXE@"'
   ${EndIf}
+FunctionEnd
+
+; The app has another name than before: its launcher gets the new one, and nothing keeps the old one.
+Function Rename
+  !insertmacro REMOVE_LINKS "$FormerName"
+  ; A launcher that runs can be renamed. Another one of the new name is left of nothing that this setup has made.
+  Delete "$INSTDIR\@EXE@"
+  Rename "$INSTDIR\$FormerName.exe" "$INSTDIR\@EXE@"
+  Rename "$INSTDIR\$FormerName.update.json" "$INSTDIR\@STEM@.update.json"
+  Delete "$INSTDIR\$FormerName.update.lock"
+  Delete "$INSTDIR\$FormerName.new.exe"
+  Rename "$INSTDIR\$FormerName.old.exe" "$INSTDIR\@STEM@.old.exe"
 FunctionEnd
 
 ; Puts the launcher that lies beside its place into its place. A running one is moved aside, under
@@ -228,6 +262,9 @@ Section
   SetOutPath "$INSTDIR"
   ClearErrors
 @FILES@
+  ${If} $FormerName != "@STEM@"
+    Call Rename
+  ${EndIf}
   ; The launcher renews itself: a newer one than this stays.
   StrCpy $R2 0
   ${If} ${FileExists} "$INSTDIR\@EXE@"
@@ -249,6 +286,9 @@ Section
   WriteUninstaller "$INSTDIR\uninstall.exe"
 
   CreateShortCut "$SMPROGRAMS\@LINK@.lnk" "$INSTDIR\@EXE@" "run" "$INSTDIR\@EXE@" 0 SW_SHOWNORMAL "" "@DESCRIPTION@"
+  Delete "$SMPROGRAMS\@LINK@ - ${WINDOW_ENGLISH}.lnk"
+  Delete "$SMPROGRAMS\@LINK@ - ${WINDOW_CHINESE}.lnk"
+  CreateShortCut "$SMPROGRAMS\@LINK@ - $(WindowTitle).lnk" "$INSTDIR\@EXE@" "window --versions" "$INSTDIR\@EXE@" 0 SW_SHOWNORMAL "" "$(WindowTitle)"
   ${If} $DesktopIcon = 1
     CreateShortCut "$DESKTOP\@LINK@.lnk" "$INSTDIR\@EXE@" "run" "$INSTDIR\@EXE@" 0 SW_SHOWNORMAL "" "@DESCRIPTION@"
   ${EndIf}
@@ -333,8 +373,7 @@ FunctionEnd
 Section "Uninstall"
   Call un.RemoveVersions
   SetOutPath "$TEMP"
-  Delete "$SMPROGRAMS\@LINK@.lnk"
-  Delete "$DESKTOP\@LINK@.lnk"
+  !insertmacro REMOVE_LINKS "@LINK@"
 @FILES_REMOVED@
   Delete "$INSTDIR\@STEM@.old.exe"
   Delete "$INSTDIR\@STEM@.new.exe"

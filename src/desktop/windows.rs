@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
+use crate::model::path::is_device;
 
 /// The values of a `.lnk` file that Windows writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,13 +83,7 @@ pub(crate) fn link_name(entry: &Entry) -> String {
         .map(|c| if "<>:\"/\\|?*".contains(c) || c.is_control() { '-' } else { c })
         .collect();
     let name = name.trim().trim_end_matches(['.', ' ']);
-    // `CON.lnk` and similar names are devices, with any ending.
-    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let digit =
-        |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.chars().count() == 1);
-    let reserved =
-        ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str()) || digit("COM") || digit("LPT");
-    format!("{}.lnk", if name.is_empty() || reserved { &entry.id } else { name })
+    format!("{}.lnk", if name.is_empty() || is_device(name) { &entry.id } else { name })
 }
 
 /// The registry class of the bundles that this app's launcher opens.

@@ -13,8 +13,10 @@ use super::error::InstallerError;
 use super::icons::Icon;
 use crate::desktop::{Entry, MenuTexts};
 use crate::file_error::FileResult as _;
+use crate::model::path::is_device;
 use crate::model::platform::AppName;
-use crate::model::{Platform, Release, Version};
+use crate::model::release::INCLUDED_BUNDLE;
+use crate::model::{Platform, Version};
 use crate::publish::ProjectSettings;
 
 /// The licence of an app that names none.
@@ -22,6 +24,12 @@ const NO_LICENSE: &str = "LicenseRef-proprietary";
 /// Hosts on which a project's address belongs to a user of the host.
 const SHARED_HOSTS: [(&str, &str); 3] =
     [("github.com", "io.github"), ("gitlab.com", "io.gitlab"), ("codeberg.org", "org.codeberg")];
+
+/// Names in the folder of the launcher, which an app's launcher cannot have as well.
+const FILES_BESIDE: [&str; 5] =
+    ["uninstall", "launcher.toml", "root.json", "icon.png", INCLUDED_BUNDLE];
+/// Longest name of a file: with the ending of another file behind it, it has at most 255 bytes.
+const MAX_NAME_CHARACTERS: usize = 60;
 
 /// What every installer says of the app.
 #[derive(Clone, Debug)]
@@ -66,11 +74,13 @@ pub(crate) struct ProductSources<'a> {
     pub settings: &'a ProjectSettings,
     /// The folder of `kuzflow.toml`.
     pub folder: &'a Path,
-    pub release: &'a Release,
+    /// The version that the installers bring, and since when it is published.
+    pub version: &'a Version,
+    pub published: Time,
     pub menu: &'a MenuTexts,
     /// The icon of an app that has none, a PNG.
     pub letter: &'a [u8],
-    /// The time of every file; the release's own if absent.
+    /// The time of every file; that of the publication if absent.
     pub time: Option<Time>,
 }
 
@@ -107,7 +117,7 @@ impl Product {
     /// # Errors
     /// [`InstallerError`] for a value that cannot be used, or a file that cannot be read.
     pub(crate) fn read(sources: ProductSources<'_>) -> Result<Self, InstallerError> {
-        let ProductSources { settings, folder, release, menu, letter, time } = sources;
+        let ProductSources { settings, folder, version, published, menu, letter, time } = sources;
         let recipe = &settings.recipe;
         let publisher = match recipe.publisher.as_deref() {
             Some(text) => Publisher::parse(text)?,
@@ -118,14 +128,14 @@ impl Product {
             Some(file) => icon_at(&icon_path(folder, recipe.folder.as_deref(), file))?,
             None => Icon::read(letter).ok_or(InstallerError::Icon { path: PathBuf::new() })?,
         };
-        let time = time.unwrap_or(release.published);
+        let time = time.unwrap_or(published);
         let year = time.to_zoned(jiff::tz::TimeZone::UTC).year();
         let copyright = recipe.copyright.clone();
         let summary = Some(one_line(&recipe.description)).filter(|summary| !summary.is_empty());
         Ok(Self {
             app: settings.app.clone(),
             display_name: one_line(&settings.display_name),
-            version: release.container.version.clone(),
+            version: version.clone(),
             summary: summary.unwrap_or_else(|| one_line(&settings.display_name)),
             homepage: homepage(recipe.homepage.as_deref())?,
             license: recipe.license.clone().unwrap_or_else(|| NO_LICENSE.to_owned()),
@@ -143,7 +153,11 @@ impl Product {
     pub(crate) fn package_name(&self) -> String {
         let name = self.app.as_str().to_lowercase();
         // Debian asks for two characters.
-        if name.len() < 2 { format!("{name}-app") } else { name }
+        if name.len() < 2 || FILES_BESIDE.contains(&name.as_str()) {
+            format!("{name}-app")
+        } else {
+            name
+        }
     }
 
     /// The name of the launcher's file on `platform`: users see it in the list of processes.
@@ -151,11 +165,32 @@ impl Product {
         if platform.os == "Linux" {
             return self.package_name();
         }
+        if platform.is_windows() {
+            format!("{}.exe", self.windows_name())
+        } else {
+            self.file_name()
+        }
+    }
+
+    /// The name of the app's folder, launcher and links on Windows.
+    pub(super) fn windows_name(&self) -> String {
+        let name = self.file_name();
+        let stem = name.split('.').next().unwrap_or_default();
+        // Windows opens a device by these names, and the uninstaller has its own.
+        if is_device(&name) || name.eq_ignore_ascii_case("uninstall") {
+            return format!("{}-app{}", stem.trim_end(), &name[stem.len()..]);
+        }
+        name
+    }
+
+    /// The app's name as the name of a file.
+    fn file_name(&self) -> String {
         let is_forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
         let name = self.display_name.replace(is_forbidden, "-");
-        let name = name.trim().trim_matches('.');
-        let name = if name.is_empty() { self.app.as_str() } else { name };
-        if platform.is_windows() { format!("{name}.exe") } else { name.to_owned() }
+        let name: String = name.chars().take(MAX_NAME_CHARACTERS).collect();
+        // Windows drops dots and spaces at the end.
+        let name = name.trim_matches(|c: char| c == '.' || c.is_whitespace());
+        if name.is_empty() { self.app.to_string() } else { name.to_owned() }
     }
 
     /// A name that no other app has, in reverse order of domains: from the homepage, if there is
@@ -310,6 +345,37 @@ pub(super) mod tests {
         assert_eq!(name("My: \"App\"?", "Windows_AMD64"), "My- -App--.exe");
         assert_eq!(name("../..", "Darwin_arm64"), "-");
         assert_eq!(name("...", "Darwin_arm64"), "Sample");
+        assert_eq!(name(" . My App . .", "Windows_AMD64"), "My App.exe");
+        assert_eq!(name(&"长".repeat(90), "Windows_AMD64"), format!("{}.exe", "长".repeat(60)));
+    }
+
+    #[test]
+    fn no_program_has_the_name_of_a_device_or_of_a_file_beside_it() {
+        let windows = |name: &str| {
+            let product = Product { display_name: name.to_owned(), ..sample() };
+            product.program_name(&"Windows_AMD64".parse().unwrap())
+        };
+        for (name, expected) in [
+            ("CON", "CON-app.exe"),
+            ("nul", "nul-app.exe"),
+            ("aux.txt", "aux-app.txt.exe"),
+            ("com1 .x", "com1-app.x.exe"),
+            ("LPT²", "LPT²-app.exe"),
+            ("Uninstall", "Uninstall-app.exe"),
+            ("Console", "Console.exe"),
+            ("com10", "com10.exe"),
+        ] {
+            assert_eq!(windows(name), expected, "{name}");
+        }
+        let device =
+            Product { app: "con".parse().unwrap(), display_name: "?".repeat(0), ..sample() };
+        assert_eq!(device.program_name(&"Windows_AMD64".parse().unwrap()), "con-app.exe");
+        for (app, expected) in
+            [("Root.json", "root.json-app"), ("uninstall", "uninstall-app"), ("x", "x-app")]
+        {
+            let product = Product { app: app.parse().unwrap(), ..sample() };
+            assert_eq!(product.program_name(&"Linux_x86_64".parse().unwrap()), expected);
+        }
     }
 
     #[test]

@@ -136,19 +136,20 @@ fn objection(part: &str) -> Option<&'static str> {
     if part.ends_with(['.', ' ']) {
         return Some("a part ends with a dot or a space, which Windows drops");
     }
-    let stem = part.split('.').next().unwrap_or(part).trim_end().to_ascii_uppercase();
+    is_device(part).then_some("a part is the name of a Windows device")
+}
+
+/// Whether Windows takes the name of a file for that of a device, whatever its ending.
+pub(crate) fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_uppercase();
     let numbered = |device: &str| {
         stem.strip_prefix(device).is_some_and(|n| {
             matches!(n, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
         })
     };
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
+    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].contains(&stem.as_str())
         || numbered("COM")
         || numbered("LPT")
-    {
-        return Some("a part is the name of a Windows device");
-    }
-    None
 }
 
 impl fmt::Display for RelativePath {

@@ -223,12 +223,12 @@ fn without_nsis_the_way_to_get_it_is_named_before_anything_is_written() {
 }
 
 /// A computer with Windows, as Wine plays it; `None` if there is no Wine.
-struct Windows {
+pub(super) struct Windows {
     prefix: tempfile::TempDir,
 }
 
 impl Windows {
-    fn new() -> Option<Self> {
+    pub(super) fn new() -> Option<Self> {
         // Wine takes no path for its files with characters that the locale lacks.
         let prefix = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let windows = Self { prefix };
@@ -242,20 +242,22 @@ impl Windows {
         }
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("WINEPREFIX", self.prefix.path()).env("WINEDEBUG", "-all");
         command.env("WINEDLLOVERRIDES", "winemenubuilder.exe=d;mscoree=d;mshtml=d");
+        // The desktop of Windows is a link to the one in the user's home.
+        command.env("HOME", self.prefix.path());
         command.env("LC_ALL", "C.UTF-8").env_remove("DISPLAY");
         command
     }
 
     /// Runs a program; returns its exit code.
-    fn run(&self, program: &Path, arguments: &[&str]) -> i32 {
+    pub(super) fn run(&self, program: &Path, arguments: &[&str]) -> i32 {
         self.command("wine").arg(program).args(arguments).status().unwrap().code().unwrap()
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         self.prefix.path().join("drive_c").join(path)
     }
 
@@ -273,6 +275,67 @@ impl Drop for Windows {
     fn drop(&mut self) {
         let _ = self.command("wineserver").arg("-k").status();
     }
+}
+
+#[test]
+fn a_renamed_app_leaves_nothing_of_its_former_name() {
+    let Some((shop, launcher)) = shop() else { return };
+    let Some(windows) = Windows::new() else { return };
+    let place = windows.path("Apps/Sample");
+    let install = |setup: &Path| windows.run(setup, &["/S", r"/D=C:\Apps\Sample"]);
+    // The next one of this version has the same name.
+    let former = shop.world.path("former.exe");
+    fs::rename(package(&shop, &launcher, "setup", &[]).remove(0), &former).unwrap();
+    assert_eq!(install(&former), 0);
+    let menu = |user: &Path| user.join("AppData/Roaming/Microsoft/Windows/Start Menu/Programs");
+    let links = || {
+        let users = fs::read_dir(windows.path("users")).unwrap().map(|user| user.unwrap().path());
+        let folders = users.flat_map(|user| [menu(&user), user.join("Desktop")]);
+        let files = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let names =
+            names.map(|name| name.replace("版本与更新设置", "Versions and update settings"));
+        let mut links: Vec<String> = names.filter(|name| name.ends_with(".lnk")).collect();
+        links.sort();
+        links
+    };
+    // The window has a door of its own; then in the menu, on the desktop.
+    let all = |name: &str| {
+        let window = format!("{name} - Versions and update settings.lnk");
+        [window, format!("{name}.lnk"), format!("{name}.lnk")]
+    };
+    assert_eq!(links(), all("示例 Sample"));
+
+    // The launcher runs while the app gets its new name.
+    fs::write(place.join("stay"), "").unwrap();
+    fs::write(place.join("示例 Sample.update.json"), "{}").unwrap();
+    let mut running = windows.command("wine").arg(place.join("示例 Sample.exe")).spawn().unwrap();
+    until("the launcher runs", || place.join("started").is_file());
+    let settings = shop.world.path("publisher/kuzflow.toml");
+    let renamed = fs::read_to_string(&settings).unwrap().replace("示例 Sample", "Other Name");
+    fs::write(&settings, renamed).unwrap();
+    let renamed = package(&shop, &launcher, "setup", &[]).remove(0);
+    assert_eq!(install(&renamed), 0);
+    assert_eq!(links(), all("Other Name"));
+    assert_eq!(windows.uninstall_value("DisplayName").as_deref(), Some("Other Name"));
+    assert!(place.join("Other Name.exe").is_file() && place.join("Other Name.old.exe").is_file());
+    assert!(place.join("Other Name.update.json").is_file());
+    assert!(running.try_wait().unwrap().is_none(), "nothing was ended");
+    fs::remove_file(place.join("stay")).unwrap();
+    fs::remove_file(place.join("started")).unwrap();
+    running.wait().unwrap();
+
+    // An icon that a person has removed stays away, whatever the app was called then.
+    let desktop = fs::read_dir(windows.path("users")).unwrap();
+    for user in desktop.map(|user| user.unwrap().path()) {
+        let _ = fs::remove_file(user.join("Desktop/Other Name.lnk"));
+    }
+    assert_eq!(install(&former), 0);
+    assert_eq!(links(), all("示例 Sample")[..2]);
+    assert_eq!(windows.run(&place.join("uninstall.exe"), &["/S", r"_?=C:\Apps\Sample"]), 0);
+    let left: Vec<_> = fs::read_dir(&place).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["uninstall.exe"], "nothing has the other name");
+    assert_eq!(links(), [""; 0]);
 }
 
 #[test]
