@@ -5,8 +5,10 @@
 //! Never: a key, a password, or a go on after a command that failed.
 
 use std::ffi::OsString;
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use super::error::InstallerError;
 use crate::file_error::FileResult as _;
@@ -15,6 +17,10 @@ use crate::publish::signing::SigningCommands;
 /// Stands for what is signed, and for the path of the signed one.
 const FILE: &str = "{file}";
 const SIGNED: &str = "{signed}";
+/// How long a command may take: a service for signatures takes a minute, a token that asks for its
+/// PIN waits for ever.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Most characters of a command's output that an error shows: its end, where the reason stands.
 const MAX_OUTPUT_CHARACTERS: usize = 2000;
 
@@ -33,10 +39,11 @@ impl<'a> Signers<'a> {
     pub(crate) fn new(
         commands: &'a SigningCommands,
         folder: &'a Path,
+        tell: fn(&str),
     ) -> Result<Self, InstallerError> {
         Ok(Self {
-            windows: Signer::new(&commands.windows, folder)?,
-            macos: Signer::new(&commands.macos, folder)?,
+            windows: Signer::new(&commands.windows, folder, tell)?,
+            macos: Signer::new(&commands.macos, folder, tell)?,
         })
     }
 }
@@ -47,6 +54,8 @@ pub(super) struct Signer<'a> {
     words: &'a [String],
     /// Where the command runs: the publisher's folder.
     folder: &'a Path,
+    /// Tells the publisher what is signed: a token may ask for its PIN.
+    tell: fn(&str),
 }
 
 impl<'a> Signer<'a> {
@@ -54,11 +63,15 @@ impl<'a> Signer<'a> {
     ///
     /// # Errors
     /// [`InstallerError::SignCommand`] if it does not say which file to sign.
-    fn new(words: &'a [String], folder: &'a Path) -> Result<Option<Self>, InstallerError> {
+    fn new(
+        words: &'a [String],
+        folder: &'a Path,
+        tell: fn(&str),
+    ) -> Result<Option<Self>, InstallerError> {
         match words {
             [] => Ok(None),
             words if words[1..].iter().any(|word| word.contains(FILE)) => {
-                Ok(Some(Self { words, folder }))
+                Ok(Some(Self { words, folder, tell }))
             }
             _ => Err(InstallerError::SignCommand { command: words.join(" ") }),
         }
@@ -87,10 +100,18 @@ impl<'a> Signer<'a> {
         let mut command = Command::new(&self.words[0]);
         command.args(self.words[1..].iter().map(word)).current_dir(self.folder);
         command.stdin(Stdio::null());
-        let output = command.output().map_err(|error| failed(error.to_string()))?;
-        if !output.status.success() {
-            let text = [output.stdout, output.stderr].concat();
-            return Err(failed(format!("{}\n{}", output.status, end_of(&text))));
+        (self.tell)(&format!("signing {} with {}", path.display(), self.words[0]));
+        let ran = run(&mut command, TIME_LIMIT).map_err(|error| failed(error.to_string()))?;
+        let ended = match ran.status {
+            Some(status) if status.success() => None,
+            Some(status) => Some(status.to_string()),
+            None => Some(format!(
+                "it did not end within {} s; it may wait for input",
+                TIME_LIMIT.as_secs()
+            )),
+        };
+        if let Some(reason) = ended {
+            return Err(failed(format!("{reason}\n{}", end_of(&ran.output))));
         }
         if self.words.iter().any(|word| word.contains(SIGNED)) {
             if !signed.try_exists().at("look at", &signed)? {
@@ -111,6 +132,38 @@ impl Signer<'_> {
     pub(super) fn no_signature(&self, path: &Path) -> InstallerError {
         self.failed(path, "it has left no signature".to_owned())
     }
+}
+
+/// What a command has done.
+struct Ran {
+    /// `None` if its time was over.
+    status: Option<ExitStatus>,
+    /// What it has printed.
+    output: Vec<u8>,
+}
+
+/// Runs a command until it ends or its time is over.
+fn run(command: &mut Command, limit: Duration) -> io::Result<Ran> {
+    // Into a file: a program that it leaves behind may hold a pipe open.
+    let mut output = tempfile::tempfile()?;
+    command.stdout(output.try_clone()?).stderr(output.try_clone()?);
+    let mut child = command.spawn()?;
+    let end = Instant::now() + limit;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break Some(status),
+            None if Instant::now() >= end => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+            None => std::thread::sleep(POLL_INTERVAL),
+        }
+    };
+    let mut printed = Vec::new();
+    output.rewind()?;
+    output.read_to_end(&mut printed)?;
+    Ok(Ran { status, output: printed })
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
@@ -151,6 +204,16 @@ fn end_of(output: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_command_that_waits_for_ever_is_ended_with_its_output() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo PIN:; sleep 600"]);
+        let ran = run(&mut command, Duration::from_millis(300)).unwrap();
+        assert!(ran.status.is_none());
+        assert_eq!(ran.output, b"PIN:\n");
+    }
 
     #[test]
     fn paths_take_their_places_in_each_word() {
