@@ -1,6 +1,6 @@
 //! `.deb`: an `ar` archive with the control files and the tree, each a tar packed with xz.
 //!
-//! In: a product and a payload. Out: a package without scripts; the triggers of dpkg bring menu,
+//! In: what is installed, and what is said of it. Out: a package without scripts; the triggers of dpkg bring menu,
 //! icons and kinds of files up to date. Never: a configuration file in `/etc`, a file in a user's
 //! folder.
 
@@ -11,9 +11,8 @@ use md5::{Digest as _, Md5};
 
 use super::error::InstallerError;
 use super::format::{debian_architecture, tilde};
-use super::linux_texts::{description, maintainer, needed_c_library, needs_library, synopsis};
-use super::linux_tree::{Tree, TreeItem, tree};
-use super::payload::Payload;
+use super::linux_texts::{maintainer, synopsis};
+use super::linux_tree::{LinuxPackage, Tree, TreeItem};
 use super::product::Product;
 
 /// The effort of xz: the size of a higher one is the same to a percent.
@@ -26,12 +25,11 @@ const MAX_PART_BYTES: u64 = 9_999_999_999;
 
 /// Writes the package.
 pub(super) fn write(
-    product: &Product,
-    payload: &Payload,
+    package: &LinuxPackage<'_>,
     out: &mut (impl Write + Seek),
 ) -> Result<(), InstallerError> {
-    let tree = tree(product, payload)?;
-    let control = control_files(product, payload, &tree)?;
+    let LinuxPackage { product, tree, .. } = package;
+    let control = control_files(package)?;
     out.write_all(b"!<arch>\n")?;
     part(out, "debian-binary", product, |out| Ok(out.write_all(b"2.0\n")?))?;
     part(out, "control.tar.xz", product, |out| {
@@ -44,7 +42,7 @@ pub(super) fn write(
     })?;
     part(out, "data.tar.xz", product, |out| {
         let mut tar = packed_tar(out)?;
-        append_tree(&mut tar, &tree, product)?;
+        append_tree(&mut tar, tree, product)?;
         finish(tar)
     })
 }
@@ -140,20 +138,18 @@ fn append_tree(
 }
 
 fn control_files(
-    product: &Product,
-    payload: &Payload,
-    tree: &Tree,
+    package: &LinuxPackage<'_>,
 ) -> Result<[(&'static str, Vec<u8>); 2], InstallerError> {
     let mut installed = 0;
     let mut sums = String::new();
-    for (path, item) in tree {
+    for (path, item) in &package.tree {
         installed += 1; // each place takes a block, as dpkg-gencontrol counts
         if let TreeItem::File { content, .. } = item {
             installed += content.length()?.div_ceil(1024).saturating_sub(1);
             sums += &format!("{}  {path}\n", md5_of(&mut content.open()?)?);
         }
     }
-    let control = control(product, payload, installed)?;
+    let control = control(package, installed);
     Ok([("control", control.into_bytes()), ("md5sums", sums.into_bytes())])
 }
 
@@ -169,37 +165,33 @@ fn md5_of(content: &mut dyn io::Read) -> Result<String, InstallerError> {
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn control(
-    product: &Product,
-    payload: &Payload,
-    installed_kib: u64,
-) -> Result<String, InstallerError> {
-    let program =
-        payload.program().map(|file| file.content.read()).transpose()?.unwrap_or_default();
+fn control(package: &LinuxPackage<'_>, installed_kib: u64) -> String {
+    let LinuxPackage { product, platform, description, .. } = package;
     let mut lines = vec![
         format!("Package: {}", product.package_name()),
         format!("Version: {}", tilde(product)),
         format!("Section: {}", section(&product.categories)),
         "Priority: optional".to_owned(),
-        format!("Architecture: {}", debian_architecture(&payload.platform)),
+        format!("Architecture: {}", debian_architecture(platform)),
         format!("Maintainer: {}", maintainer(product)),
         format!("Installed-Size: {installed_kib}"),
     ];
-    lines.push(format!("Depends: {}", depends(&program)));
+    lines.push(format!("Depends: {}", depends(package)));
     lines.push(format!("Recommends: {WINDOW_LIBRARIES}"));
     lines.extend(product.homepage.as_ref().map(|homepage| format!("Homepage: {homepage}")));
     lines.push(format!("Description: {}", synopsis(product)));
-    lines.extend(wrapped(&description(product)).map(|line| format!(" {line}")));
-    Ok(lines.join("\n") + "\n")
+    lines.extend(wrapped(description).map(|line| format!(" {line}")));
+    lines.join("\n") + "\n"
 }
 
-fn depends(program: &[u8]) -> String {
-    let library =
-        needed_c_library(program).map(|(major, minor)| format!("libc6 (>= {major}.{minor})"));
-    let unwinder = needs_library(program, "libgcc_s.so.1").then(|| "libgcc-s1".to_owned());
+fn depends(package: &LinuxPackage<'_>) -> String {
+    let needs = &package.needs;
+    let library = needs.c_library.map(|(major, minor)| format!("libc6 (>= {major}.{minor})"));
+    let unwinder = needs.unwinder.then(|| "libgcc-s1".to_owned());
     // Whom an address of a server belongs to is proved by the system's certificates.
     let certificates = "ca-certificates".to_owned();
-    library.into_iter().chain(unwinder).chain([certificates]).collect::<Vec<_>>().join(", ")
+    let names = library.into_iter().chain(unwinder).chain([certificates]);
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Debian's section for the first category that it knows.

@@ -34,6 +34,12 @@ pub(crate) enum InstallerError {
     /// The format's own limit is exceeded.
     #[error("it does not fit into a {format}: {reason}")]
     TooLarge { format: &'static str, reason: String },
+    /// A folder of tools cannot be packaged.
+    #[error("the tools in {} cannot be packaged: {reason}", folder.display())]
+    Tools { folder: PathBuf, reason: String },
+    /// There is no such package of tools.
+    #[error("tools are not packaged as {format}: choose deb, rpm, setup or portable")]
+    NoTools { format: &'static str },
     /// The launcher's file is none that can be shipped for its system.
     #[error("the launcher {} cannot be used: {reason}", path.display())]
     Launcher { path: PathBuf, reason: String },

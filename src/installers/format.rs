@@ -46,6 +46,9 @@ impl Format {
     pub(crate) const ALL: [Self; 7] =
         [Self::Deb, Self::Rpm, Self::Run, Self::Setup, Self::Portable, Self::App, Self::Dmg];
 
+    /// Those that packages of tools have.
+    pub(crate) const OF_TOOLS: [Self; 4] = [Self::Deb, Self::Rpm, Self::Setup, Self::Portable];
+
     /// As it is typed.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -66,6 +69,18 @@ impl Format {
             Self::Setup | Self::Portable => "Windows",
             Self::App | Self::Dmg => "Darwin",
         }
+    }
+
+    /// Whether there is such an installer for the platform. NSIS makes programs for x64, and the
+    /// icon is put into programs for 64-bit processors.
+    pub(crate) fn fits(self, platform: &Platform) -> bool {
+        let processor = platform.architecture.as_str();
+        platform.os == self.system()
+            && match self {
+                Self::Setup => matches!(processor, "AMD64" | "x86_64"),
+                Self::Portable => matches!(processor, "AMD64" | "x86_64" | "ARM64"),
+                _ => true,
+            }
     }
 
     /// Looks for the programs that make this format.

@@ -57,19 +57,32 @@ fn day(product: &Product) -> jiff::civil::Date {
 /// Whose work the package is, and under which licences.
 pub(super) fn copyright(product: &Product) -> String {
     let name = &product.display_name;
-    let homepage = product.homepage.as_ref().map(|homepage| format!("Homepage: {homepage}\n"));
+    format!(
+        "This package has two works: {name}, and the launcher that installs and updates it.\n{}\n\
+         {}\n\
+         The launcher (Kuzflow Launcher)\n\n{LAUNCHER_LICENSE}\n\
+         The fonts in the launcher (Noto Sans CJK)\n\n{FONTS_LICENSE}",
+        homepage_line(product),
+        work(product)
+    )
+}
+
+/// The same for a package of tools, which is one work.
+pub(super) fn tools_copyright(product: &Product) -> String {
+    format!("{}{}", homepage_line(product), work(product))
+}
+
+fn homepage_line(product: &Product) -> String {
+    product.homepage.as_ref().map(|url| format!("Homepage: {url}\n")).unwrap_or_default()
+}
+
+/// The publisher's own work: its name, whose it is, its licence.
+fn work(product: &Product) -> String {
     let licence = match &product.license_text {
         Some(text) => text.trim_end().to_owned(),
         None => format!("Licence: {}", product.license),
     };
-    format!(
-        "This package has two works: {name}, and the launcher that installs and updates it.\n{}\n\
-         {name}\n\n{}\n\n{licence}\n\n\
-         The launcher (Kuzflow Launcher)\n\n{LAUNCHER_LICENSE}\n\
-         The fonts in the launcher (Noto Sans CJK)\n\n{FONTS_LICENSE}",
-        homepage.unwrap_or_default(),
-        product.copyright
-    )
+    format!("{}\n\n{}\n\n{licence}\n", product.display_name, product.copyright)
 }
 
 /// The manual page of the command.
@@ -98,16 +111,19 @@ fn roff(text: &str) -> String {
     if escaped.starts_with(['.', '\'']) { format!("\\&{escaped}") } else { escaped }
 }
 
-/// The list of changes in Debian's form. What is new in the app is told by the launcher itself.
-pub(super) fn changes(product: &Product) -> String {
+/// The list of changes in Debian's form; `more` says where to read what is new.
+pub(super) fn changes(product: &Product, more: &str) -> String {
+    // The form asks for a place for an address, also where there is none.
+    let address = if product.publisher.email.is_none() { " <>" } else { "" };
+    let author = maintainer(product) + address;
     let time = product.time.strftime("%a, %d %b %Y %H:%M:%S +0000");
     format!(
-        "{} ({}) stable; urgency=medium\n\n  * Version {} of {}. The launcher shows what is new in it.\n\n -- {}  {time}\n",
+        "{} ({}) stable; urgency=medium\n\n  * Version {} of {}.{more}\n\n -- {}  {time}\n",
         product.package_name(),
         tilde(product),
         product.version,
         product.display_name,
-        maintainer(product),
+        author,
     )
 }
 

@@ -1,6 +1,6 @@
-//! The files of a package for Linux and their places, which `.deb` and `.rpm` have in common.
+//! What a package for Linux installs, and where, which `.deb` and `.rpm` have in common.
 //!
-//! In: a product and a payload. Out: folders, files and links below `/`, sorted, with all parent
+//! In: a product, and a payload or tools. Out: folders, files and links below `/`, sorted, with all parent
 //! folders. Never: a script that runs as root: menus, icons and kinds of files are files, and the
 //! system's own triggers read them.
 
@@ -11,9 +11,11 @@ use flate2::{Compression, GzBuilder};
 
 use super::error::InstallerError;
 use super::linux_texts;
-use super::payload::{Content, Payload};
+use super::payload::{Content, Payload, PayloadFile};
 use super::product::Product;
+use super::tools::Tools;
 use crate::desktop::freedesktop;
+use crate::model::Platform;
 
 /// What is at a place.
 #[derive(Clone, Debug)]
@@ -26,8 +28,76 @@ pub(super) enum TreeItem {
 /// Folders, files and links by their place, without a slash in front.
 pub(super) type Tree = BTreeMap<String, TreeItem>;
 
-/// The tree of the package.
-pub(super) fn tree(product: &Product, payload: &Payload) -> Result<Tree, InstallerError> {
+/// What a package for Linux is made of.
+pub(super) struct LinuxPackage<'a> {
+    pub product: &'a Product,
+    pub platform: &'a Platform,
+    pub tree: Tree,
+    /// What it says of itself, below its one line.
+    pub description: String,
+    pub needs: Needs,
+}
+
+/// What its programs need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// The version of the GNU C library.
+    pub c_library: Option<(u32, u32)>,
+    /// Whether they load GCC's library for unwinding.
+    pub unwinder: bool,
+    pub is_64_bit: bool,
+}
+
+impl Needs {
+    fn of(programs: &[&Content]) -> Result<Self, InstallerError> {
+        let mut needs = Self::default();
+        for program in programs {
+            let program = program.read()?;
+            needs.c_library = needs.c_library.max(linux_texts::needed_c_library(&program));
+            needs.unwinder |= linux_texts::needs_library(&program, "libgcc_s.so.1");
+            needs.is_64_bit |= program.get(4) == Some(&2);
+        }
+        Ok(needs)
+    }
+}
+
+impl<'a> LinuxPackage<'a> {
+    /// The package that brings an app's launcher.
+    pub(super) fn of_app(
+        product: &'a Product,
+        payload: &'a Payload,
+    ) -> Result<Self, InstallerError> {
+        let programs: Vec<&Content> =
+            payload.program().map(|file| &file.content).into_iter().collect();
+        Ok(Self {
+            product,
+            platform: &payload.platform,
+            tree: app_tree(product, payload)?,
+            description: linux_texts::description(product),
+            needs: Needs::of(&programs)?,
+        })
+    }
+
+    /// The package of tools.
+    pub(super) fn of_tools(product: &'a Product, tools: &'a Tools) -> Result<Self, InstallerError> {
+        let files = tools.files();
+        let programs: Vec<&Content> =
+            files.iter().filter(|file| file.is_program).map(|file| &file.content).collect();
+        Ok(Self {
+            product,
+            platform: &tools.platform,
+            tree: tools_tree(product, &files)?,
+            description: format!(
+                "{} for a terminal and for scripts: programs, manual pages and completions.",
+                product.display_name
+            ),
+            needs: Needs::of(&programs)?,
+        })
+    }
+}
+
+/// The tree of an app's package.
+fn app_tree(product: &Product, payload: &Payload) -> Result<Tree, InstallerError> {
     let name = product.package_name();
     let mut tree = Tree::new();
     for file in &payload.files {
@@ -50,12 +120,35 @@ pub(super) fn tree(product: &Product, payload: &Payload) -> Result<Tree, Install
     }
     text(format!("usr/share/doc/{name}/copyright"), linux_texts::copyright(product));
     let manual = packed(&linux_texts::manual(product))?;
-    let changes = packed(&linux_texts::changes(product))?;
+    let changes = packed(&linux_texts::changes(product, " The launcher shows what is new in it."))?;
     for (path, bytes) in [
         (format!("usr/share/man/man1/{name}.1.gz"), manual),
         (format!("usr/share/doc/{name}/changelog.gz"), changes),
     ] {
         tree.insert(path, TreeItem::File { mode: 0o644, content: Content::Bytes(bytes) });
+    }
+    add_folders(&mut tree);
+    Ok(tree)
+}
+
+/// The tree of a package of tools, whose files lie below `/usr`.
+fn tools_tree(product: &Product, files: &[PayloadFile]) -> Result<Tree, InstallerError> {
+    let name = product.package_name();
+    let mut tree = Tree::new();
+    let changes = packed(&linux_texts::changes(product, ""))?;
+    for (path, bytes) in [
+        (
+            format!("usr/share/doc/{name}/copyright"),
+            linux_texts::tools_copyright(product).into_bytes(),
+        ),
+        (format!("usr/share/doc/{name}/changelog.gz"), changes),
+    ] {
+        tree.insert(path, TreeItem::File { mode: 0o644, content: Content::Bytes(bytes) });
+    }
+    // A file of the folder takes the place of a usual one.
+    for file in files {
+        let item = TreeItem::File { mode: file.mode(), content: file.content.clone() };
+        tree.insert(format!("usr/{}", file.name), item);
     }
     add_folders(&mut tree);
     Ok(tree)

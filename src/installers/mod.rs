@@ -12,6 +12,7 @@
 //! index     installers.json: what a folder holds
 //! linux_tree, linux_texts    what .deb and .rpm have in common
 //! finish    the launcher as it is shipped: named, signed, for all processors     signing   the publisher's commands
+//! tools     programs for a terminal, which come without a launcher
 //! tree, archive              files while an installer is made, and as a zip
 //! deb, rpm (rpm_header), run (run_install.sh, run_uninstall.sh)    the formats
 //! windows, mac               the formats of other systems
@@ -34,6 +35,7 @@ mod rpm;
 mod rpm_header;
 mod run;
 mod signing;
+mod tools;
 mod tree;
 mod windows;
 mod write;
@@ -45,4 +47,5 @@ pub(crate) use index::{InstallerRecord, add_to_index, installers_in};
 pub(crate) use payload::{Payload, PayloadSources};
 pub(crate) use product::{Product, ProductSources};
 pub(crate) use signing::Signers;
-pub(crate) use write::write_file;
+pub(crate) use tools::Tools;
+pub(crate) use write::{write_file, write_tools};

@@ -1,7 +1,7 @@
 //! `.rpm`: a lead, a header of digests, a header of what is said of the package and its files, and
 //! a cpio archive packed with xz.
 //!
-//! In: a product and a payload. Out: a package without scripts, as rpm 4.14 and later read it.
+//! In: what is installed, and what is said of it. Out: a package without scripts, as rpm 4.14 and later read it.
 //! Never: a signature: `rpmsign` adds one afterwards.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,9 +12,8 @@ use super::deb::XZ_PRESET;
 use super::error::InstallerError;
 use super::format::{rpm_architecture, tilde};
 use super::hashed::HashedWriter;
-use super::linux_texts::{description, needed_c_library, needs_library, synopsis};
-use super::linux_tree::{Tree, TreeItem, own_folders, tree};
-use super::payload::Payload;
+use super::linux_texts::synopsis;
+use super::linux_tree::{LinuxPackage, Tree, TreeItem, own_folders};
 use super::product::Product;
 use super::rpm_header::{Header, HeaderValue};
 use crate::model::Digest;
@@ -53,21 +52,19 @@ struct RpmFile<'a> {
 
 /// Writes the package.
 pub(super) fn write(
-    product: &Product,
-    payload: &Payload,
+    package: &LinuxPackage<'_>,
     out: &mut (impl Write + Seek),
 ) -> Result<(), InstallerError> {
-    let tree = tree(product, payload)?;
-    let files = files(product, &tree)?;
+    let files = files(package.product, &package.tree)?;
     let start = out.stream_position()?;
-    out.write_all(&lead(product, payload))?;
+    out.write_all(&lead(package))?;
     // The headers say the digest of the archive behind them, so they are written twice: first to
     // make room, then with the digest, which has the same length.
-    let room = headers(product, payload, &files, &Archive::empty())?;
+    let room = headers(package, &files, &Archive::empty())?;
     out.write_all(&room)?;
-    let archive = write_archive(product, &files, out)?;
+    let archive = write_archive(package.product, &files, out)?;
     let end = out.stream_position()?;
-    let headers = headers(product, payload, &files, &archive)?;
+    let headers = headers(package, &files, &archive)?;
     out.seek(SeekFrom::Start(start + LEAD_BYTES as u64))?;
     out.write_all(&headers)?;
     out.seek(SeekFrom::Start(end))?;
@@ -127,10 +124,11 @@ fn digest_of(content: &mut dyn Read) -> Result<Digest, InstallerError> {
 const LEAD_BYTES: usize = 96;
 
 /// The first bytes, by which other programs know the file. rpm itself reads the header.
-fn lead(product: &Product, payload: &Payload) -> [u8; LEAD_BYTES] {
+fn lead(package: &LinuxPackage<'_>) -> [u8; LEAD_BYTES] {
+    let LinuxPackage { product, platform, .. } = package;
     let mut lead = [0; LEAD_BYTES];
     lead[..8].copy_from_slice(&[0xed, 0xab, 0xee, 0xdb, 3, 0, 0, 0]);
-    let architecture: u16 = match rpm_architecture(&payload.platform) {
+    let architecture: u16 = match rpm_architecture(platform) {
         "aarch64" => 19,
         "armv7hl" => 12,
         _ => 1,
@@ -145,12 +143,11 @@ fn lead(product: &Product, payload: &Payload) -> [u8; LEAD_BYTES] {
 }
 
 fn headers(
-    product: &Product,
-    payload: &Payload,
+    package: &LinuxPackage<'_>,
     files: &[RpmFile<'_>],
     archive: &Archive,
 ) -> Result<Vec<u8>, InstallerError> {
-    let package = package(product, payload, files, archive)?.to_bytes(PACKAGE_REGION);
+    let package = package_header(package, files, archive)?.to_bytes(PACKAGE_REGION);
     let mut signature = Header::default();
     signature.text(273, Digest::of(&package).to_string());
     signature.number(1000, checked(package.len() as u64 + archive.packed)?);
@@ -161,12 +158,12 @@ fn headers(
     Ok(bytes)
 }
 
-fn package(
-    product: &Product,
-    payload: &Payload,
+fn package_header(
+    package: &LinuxPackage<'_>,
     files: &[RpmFile<'_>],
     archive: &Archive,
 ) -> Result<Header, InstallerError> {
+    let LinuxPackage { product, platform, description, .. } = package;
     let mut header = Header::default();
     let version = tilde(product);
     header.set(100, HeaderValue::Texts(vec!["C".to_owned()]));
@@ -174,7 +171,7 @@ fn package(
     header.text(1001, version.clone());
     header.text(1002, BUILD);
     header.set(1004, HeaderValue::Translated(synopsis(product)));
-    header.set(1005, HeaderValue::Translated(description(product)));
+    header.set(1005, HeaderValue::Translated(description.clone()));
     header.number(1006, checked(product.seconds())?);
     header.text(1007, "localhost");
     let installed: u64 = files.iter().map(|file| u64::from(file.length)).sum();
@@ -186,7 +183,7 @@ fn package(
         header.text(1020, homepage.as_str());
     }
     header.text(1021, "linux");
-    header.text(1022, rpm_architecture(&payload.platform));
+    header.text(1022, rpm_architecture(platform));
     header.text(1044, format!("{}-{version}-{BUILD}.src.rpm", product.package_name()));
     header.text(1064, "4.18.0");
     header.text(1124, "cpio");
@@ -196,31 +193,23 @@ fn package(
     header.set(5092, HeaderValue::Texts(vec![archive.digest.to_string()]));
     header.number(5093, SHA256);
     header.set(5097, HeaderValue::Texts(vec![archive.unpacked_digest.to_string()]));
-    relations(product, payload, &version, &mut header)?;
+    relations(package, &version, &mut header);
     list(product, files, &mut header)?;
     Ok(header)
 }
 
 /// What the package provides and needs.
-fn relations(
-    product: &Product,
-    payload: &Payload,
-    version: &str,
-    header: &mut Header,
-) -> Result<(), InstallerError> {
-    header.set(1047, HeaderValue::Texts(vec![product.package_name()]));
+fn relations(package: &LinuxPackage<'_>, version: &str, header: &mut Header) {
+    header.set(1047, HeaderValue::Texts(vec![package.product.package_name()]));
     header.set(1112, HeaderValue::Int32(vec![PROVIDE_FLAGS]));
     header.set(1113, HeaderValue::Texts(vec![format!("{version}-{BUILD}")]));
-    let program =
-        payload.program().map(|file| file.content.read()).transpose()?.unwrap_or_default();
-    let is_64 = program.get(4) == Some(&2);
-    let suffix = if is_64 { "()(64bit)" } else { "" };
-    let library = needed_c_library(&program).map(|(major, minor)| {
-        let bits = if is_64 { "(64bit)" } else { "" };
+    let needs = &package.needs;
+    let suffix = if needs.is_64_bit { "()(64bit)" } else { "" };
+    let library = needs.c_library.map(|(major, minor)| {
+        let bits = if needs.is_64_bit { "(64bit)" } else { "" };
         format!("libc.so.6(GLIBC_{major}.{minor}){bits}")
     });
-    let unwinder =
-        needs_library(&program, "libgcc_s.so.1").then(|| format!("libgcc_s.so.1{suffix}"));
+    let unwinder = needs.unwinder.then(|| format!("libgcc_s.so.1{suffix}"));
     let tilde = version.contains('~').then_some(TILDE_FEATURE);
     let features = NEEDED_FEATURES.into_iter().chain(tilde);
     let features =
@@ -232,12 +221,11 @@ fn relations(
         .chain(unwinder)
         .chain([certificates])
         .map(|name| (name, 0, String::new()));
-    let mut needs: Vec<(String, u32, String)> = libraries.chain(features).collect();
-    needs.sort();
-    header.set(1049, HeaderValue::Texts(needs.iter().map(|need| need.0.clone()).collect()));
-    header.set(1048, HeaderValue::Int32(needs.iter().map(|need| need.1).collect()));
-    header.set(1050, HeaderValue::Texts(needs.iter().map(|need| need.2.clone()).collect()));
-    Ok(())
+    let mut all: Vec<(String, u32, String)> = libraries.chain(features).collect();
+    all.sort();
+    header.set(1049, HeaderValue::Texts(all.iter().map(|need| need.0.clone()).collect()));
+    header.set(1048, HeaderValue::Int32(all.iter().map(|need| need.1).collect()));
+    header.set(1050, HeaderValue::Texts(all.iter().map(|need| need.2.clone()).collect()));
 }
 
 /// The list of files: one array for each property.

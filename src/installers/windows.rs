@@ -6,13 +6,14 @@
 //! ```text
 //! resources            the icon and the version inside a program
 //! icon, version_information, welcome    their bytes, and the picture of the first page
-//! script               the installer as NSIS reads it           setup    the installer as NSIS makes it
+//! script, tools_script the installers as NSIS reads them       setup    an installer as NSIS makes it
 //! ```
 
 mod icon;
 mod resources;
 mod script;
 mod setup;
+mod tools_script;
 mod version_information;
 mod welcome;
 
@@ -22,14 +23,16 @@ use std::io::Write;
 use std::path::Path;
 
 use self::resources::ProgramError;
-use self::script::{Script, ScriptFile};
+use self::script::{Script, ScriptFile, SetupTexts};
 use self::setup::Setup;
+use self::tools_script::ToolsScript;
 use self::version_information::{VersionInformation, numbers};
 use super::archive::archive;
 use super::error::InstallerError;
-use super::payload::{Payload, PayloadFile};
+use super::payload::{Content as PayloadContent, Payload, PayloadFile};
 use super::product::Product;
 use super::signing::Signer;
+use super::tools::Tools;
 use super::tree::{Content, Node};
 use crate::model::Version;
 use crate::model::launcher::version_in;
@@ -94,40 +97,50 @@ pub(super) fn write_setup(
     signer: Option<&Signer>,
     out: &mut impl Write,
 ) -> Result<(), InstallerError> {
-    let launcher = payload.program().map(|file| file.content.read()).transpose()?;
-    let launcher = launcher.unwrap_or_default();
     let program = product.program_name(&payload.platform);
+    let launcher = payload.program().map(|file| file.content.read()).transpose()?;
     let others: Vec<&PayloadFile> = payload.files.iter().filter(|file| !file.is_program).collect();
     let files: Vec<ScriptFile> = others
         .iter()
         .enumerate()
-        .map(|(index, file)| ScriptFile { name: &file.name, source: format!("file{index}") })
+        .map(|(index, file)| ScriptFile { name: &file.name, source: source_name(index) })
         .collect();
-    let mut bytes = launcher.len() as u64;
-    for file in &others {
-        bytes += file.content.length()?;
-    }
+    let script = Script {
+        texts: SetupTexts::of(product, payload.files.iter())?,
+        description: &product.summary,
+        launcher_numbers: numbers(&launcher_version(&launcher.unwrap_or_default())),
+        file_name: program.strip_suffix(".exe").unwrap_or(&program),
+        files: &files,
+    };
+    let mut sources = numbered(&others);
+    sources.extend(payload.program().map(|file| (LAUNCHER.to_owned(), &file.content)));
+    write_signed(product, script.text(), sources, signer, out)
+}
+
+/// The launcher's file beside the script, which names it too.
+const LAUNCHER: &str = "launcher.exe";
+
+/// The name beside the script of the file with this number.
+fn source_name(index: usize) -> String {
+    format!("file{index}")
+}
+
+fn numbered<'a>(files: &[&'a PayloadFile]) -> Vec<(String, &'a PayloadContent)> {
+    let named = |(index, file): (usize, &&'a PayloadFile)| (source_name(index), &file.content);
+    files.iter().enumerate().map(named).collect()
+}
+
+/// Makes the installer of a script, signs it, and writes it.
+fn write_signed(
+    product: &Product,
+    script: String,
+    sources: Vec<(String, &PayloadContent)>,
+    signer: Option<&Signer>,
+    out: &mut impl Write,
+) -> Result<(), InstallerError> {
     let setup = Setup {
-        script: Script {
-            id: product.app.as_str(),
-            name: &product.display_name,
-            description: &product.summary,
-            publisher: &product.publisher.name,
-            homepage: product.homepage.as_ref().map(url::Url::as_str).unwrap_or_default(),
-            copyright: &product.copyright,
-            version: &product.version.to_string(),
-            version_numbers: numbers(&product.version),
-            launcher_numbers: numbers(&launcher_version(&launcher)),
-            file_name: Path::new(&program)
-                .file_stem()
-                .unwrap_or_default()
-                .to_str()
-                .unwrap_or_default(),
-            kilobytes: bytes.div_ceil(1024),
-            files: &files,
-        },
-        launcher: &launcher,
-        contents: others.iter().map(|file| &file.content).collect(),
+        script,
+        sources,
         icon: icon::file(&product.icon).unwrap_or_default(),
         welcome: welcome::picture(&product.icon),
         license: product.license_text.as_deref().unwrap_or_default(),
@@ -140,6 +153,72 @@ pub(super) fn write_setup(
     }
     out.write_all(&installer)?;
     Ok(())
+}
+
+/// Writes the installer of tools, whose programs are signed as well.
+pub(super) fn write_tools_setup(
+    product: &Product,
+    tools: &Tools,
+    signer: Option<&Signer>,
+    out: &mut impl Write,
+) -> Result<(), InstallerError> {
+    let files = signed_tools(tools, signer)?;
+    let listed: Vec<ScriptFile> = files
+        .iter()
+        .enumerate()
+        .map(|(index, file)| ScriptFile { name: &file.name, source: source_name(index) })
+        .collect();
+    let script = ToolsScript {
+        texts: SetupTexts::of(product, files.iter())?,
+        folder: &product.windows_name(),
+        files: &listed,
+    };
+    write_signed(product, script.text(), numbered(&files.iter().collect::<Vec<_>>()), signer, out)
+}
+
+/// Writes a folder of tools as an archive.
+pub(super) fn write_tools_folder(
+    product: &Product,
+    tools: &Tools,
+    signer: Option<&Signer>,
+    out: &mut impl Write,
+) -> Result<(), InstallerError> {
+    let mut nodes = Vec::new();
+    for file in signed_tools(tools, signer)? {
+        put(&mut nodes, &file.name, file.content.read()?, file.is_program);
+    }
+    let name = format!("{}-{}", product.windows_name(), product.version);
+    out.write_all(&archive(&[Node::folder(&name, nodes)], product.time)?)?;
+    Ok(())
+}
+
+/// The files of tools, the programs signed, if there is a command for that.
+fn signed_tools(
+    tools: &Tools,
+    signer: Option<&Signer>,
+) -> Result<Vec<PayloadFile>, InstallerError> {
+    let mut files = tools.files();
+    let Some(signer) = signer else { return Ok(files) };
+    for file in files.iter_mut().filter(|file| file.is_program) {
+        let program = signed(signer, &file.name, &file.content.read()?)?;
+        file.content = PayloadContent::Bytes(program);
+    }
+    Ok(files)
+}
+
+/// Puts a file at its path into a tree.
+fn put(nodes: &mut Vec<Node>, path: &str, bytes: Vec<u8>, is_executable: bool) {
+    let Some((folder, rest)) = path.split_once('/') else {
+        nodes.push(Node::file(path, bytes, is_executable));
+        return;
+    };
+    if !nodes.iter().any(|node| node.name == folder) {
+        nodes.push(Node::folder(folder, Vec::new()));
+    }
+    let below = nodes.iter_mut().find(|node| node.name == folder).map(|node| &mut node.content);
+    if let Some(Content::Folder(below)) = below {
+        put(below, rest, bytes, is_executable);
+    }
 }
 
 /// Writes a folder that can be taken along: with the app's versions and the user's files inside.

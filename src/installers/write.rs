@@ -7,9 +7,11 @@ use std::path::Path;
 use super::error::InstallerError;
 use super::format::Format;
 use super::hashed::{Measured, measured};
+use super::linux_tree::LinuxPackage;
 use super::payload::Payload;
 use super::product::Product;
 use super::signing::Signers;
+use super::tools::Tools;
 use super::{deb, mac, rpm, run, windows};
 use crate::durable;
 use crate::file_error::FileResult as _;
@@ -25,9 +27,42 @@ pub(crate) fn write_file(
     signers: &Signers<'_>,
     path: &Path,
 ) -> Result<Measured, InstallerError> {
+    into(path, format, |out| write(format, product, payload, signers, out))
+}
+
+/// Writes a package of tools to `path`, in one step.
+///
+/// # Errors
+/// [`InstallerError`]; there is no file then, or the one before.
+pub(crate) fn write_tools(
+    format: Format,
+    product: &Product,
+    tools: &Tools,
+    signers: &Signers<'_>,
+    path: &Path,
+) -> Result<Measured, InstallerError> {
+    into(path, format, |out| match format {
+        Format::Deb => deb::write(&LinuxPackage::of_tools(product, tools)?, out),
+        Format::Rpm => rpm::write(&LinuxPackage::of_tools(product, tools)?, out),
+        Format::Setup => windows::write_tools_setup(product, tools, signers.windows.as_ref(), out),
+        Format::Portable => {
+            windows::write_tools_folder(product, tools, signers.windows.as_ref(), out)
+        }
+        Format::Run | Format::App | Format::Dmg => {
+            Err(InstallerError::NoTools { format: format.name() })
+        }
+    })
+}
+
+/// Gives a writer for the file at `path`, which is in its place once all is written.
+fn into(
+    path: &Path,
+    format: Format,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> Result<(), InstallerError>,
+) -> Result<Measured, InstallerError> {
     let mut file = durable::temporary(path).at("write", path)?;
     let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
-    write(format, product, payload, signers, &mut out)?;
+    write(&mut out)?;
     out.flush().at("write", path)?;
     drop(out);
     set_mode(format, file.as_file()).at("write", path)?;
@@ -58,8 +93,8 @@ fn write(
     out: &mut (impl Write + Seek),
 ) -> Result<(), InstallerError> {
     match format {
-        Format::Deb => deb::write(product, payload, out),
-        Format::Rpm => rpm::write(product, payload, out),
+        Format::Deb => deb::write(&LinuxPackage::of_app(product, payload)?, out),
+        Format::Rpm => rpm::write(&LinuxPackage::of_app(product, payload)?, out),
         Format::Run => run::write(product, payload, out),
         Format::Setup => windows::write_setup(product, payload, signers.windows.as_ref(), out),
         Format::Portable => windows::write_portable(product, payload, out),

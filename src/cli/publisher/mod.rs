@@ -12,6 +12,7 @@ mod inspect;
 mod list;
 mod manual;
 mod package;
+mod package_tools;
 mod patch;
 mod publish;
 mod publish_launcher;
@@ -149,6 +150,9 @@ enum Verb {
     /// Make installers of a published release: the files that people download.
     #[command(after_help = package::HELP)]
     Package(package::PackageArguments),
+    /// Make packages of programs for a terminal, which bring no app and no launcher.
+    #[command(after_help = package_tools::HELP)]
+    PackageTools(package_tools::PackageToolsArguments),
     /// Write a download page and a feed for the installers.
     #[command(after_help = site::HELP)]
     Site(site::SiteArguments),
@@ -216,6 +220,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::Apply(arguments) => diff::apply(&arguments, say),
         Verb::Bundle(arguments) => bundle::bundle(arguments, say),
         Verb::Package(arguments) => package::package(&arguments, say),
+        Verb::PackageTools(arguments) => package_tools::package_tools(&arguments, say),
         Verb::Site(arguments) => site::site(&arguments, say),
         Verb::Serve(arguments) => serve::serve(arguments, say),
         Verb::Completions(arguments) => Ok(manual::completions(&arguments, Arguments::command)),

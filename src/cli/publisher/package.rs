@@ -25,7 +25,7 @@ use crate::model::made_file::SHIPPED_LAUNCHERS;
 use crate::model::{Platform, Release, Version};
 use crate::publish::Project;
 use crate::publish::bundle::BundleRequest;
-use crate::publish::launcher::system_of;
+use crate::publish::launcher::{check_processor, system_of};
 use crate::publish::transaction::when_free;
 use crate::settings::Settings;
 
@@ -40,6 +40,8 @@ Example: kuzflow package --launcher Linux_x86_64=kuzflow-launcher --format deb,r
 
 /// The folder for installers, in the publisher's folder.
 pub(super) const INSTALLERS: &str = "installers";
+/// The beginning of a program that says what it is for.
+const HEADER_BYTES: u64 = 64 << 10;
 /// The launcher's usual name.
 const LAUNCHER: &str = "kuzflow-launcher";
 
@@ -103,7 +105,7 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     let launchers = launchers(&arguments.launchers)?;
     let formats = formats(&arguments.formats, &launchers)?;
     // All that can be wrong with the settings is named before anything is written.
-    let signers = Signers::new(&project.settings().sign, project.folder())?;
+    let signers = Signers::new(&project.settings().sign, project.folder(), error_line)?;
     for format in &formats {
         format.check_tools()?;
     }
@@ -118,7 +120,7 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     for job in &jobs {
         let launcher = job.finished_launcher(&signers, &out, say)?;
         let bundle = if arguments.with_release { Some(bundle(&project, job, &out)?) } else { None };
-        for format in formats.iter().filter(|format| format.system() == job.platform.os) {
+        for format in formats.iter().filter(|format| format.fits(&job.platform)) {
             let payload = Payload::read(PayloadSources {
                 product: &job.product,
                 platform: &job.platform,
@@ -263,29 +265,35 @@ fn launchers(named: &[LauncherFile]) -> Result<Vec<LauncherFile>, String> {
 /// Refuses a file that is no program for `platform`.
 fn check_launcher(path: &Path, platform: &Platform) -> Result<(), String> {
     let shown = path.display();
-    let mut start = [0; 8];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start));
     match (read, system_of(&start)) {
-        (Ok(()), Some(system)) if system == platform.os => Ok(()),
-        (Ok(()), Some(system)) => {
+        (Ok(_), Some(system)) if system == platform.os => {
+            check_processor(&start, platform).map_err(|reason| format!("{shown}: {reason}"))
+        }
+        (Ok(_), Some(system)) => {
             Err(format!("{shown} is a program for {system}, not for {platform}"))
         }
         (Err(error), _) if error.kind() == ErrorKind::NotFound => {
             Err(format!("there is no launcher {shown}; name it with --launcher {platform}=FILE"))
         }
-        (Err(error), _) if error.kind() != ErrorKind::UnexpectedEof => {
-            Err(format!("cannot read the launcher {shown}: {error}"))
-        }
+        (Err(error), _) => Err(format!("cannot read the launcher {shown}: {error}")),
         _ => Err(format!("{shown} is no program")),
     }
 }
 
 /// The formats that were named; without names all that fit a launcher.
 fn formats(named: &[Format], launchers: &[LauncherFile]) -> Result<Vec<Format>, String> {
-    let fits =
-        |format: &Format| launchers.iter().any(|launcher| launcher.platform.os == format.system());
+    let fits = |format: &Format| launchers.iter().any(|launcher| format.fits(&launcher.platform));
     if let Some(format) = named.iter().find(|format| !fits(format)) {
         let system = format.system();
+        if let Some(other) = launchers.iter().find(|launcher| launcher.platform.os == system) {
+            return Err(format!(
+                "{format} is not made for {}, only for 64-bit processors of Intel and AMD{}",
+                other.platform,
+                if other.platform.architecture == "ARM64" { "; portable is" } else { "" },
+            ));
+        }
         return Err(format!(
             "{format} is for {system}; give a launcher for it with --launcher {system}_…=FILE"
         ));
@@ -293,7 +301,9 @@ fn formats(named: &[Format], launchers: &[LauncherFile]) -> Result<Vec<Format>, 
     let all = Format::ALL.into_iter().filter(|format| named.is_empty() || named.contains(format));
     let formats: Vec<Format> = all.filter(fits).collect();
     if formats.is_empty() {
-        return Err("there is no format for these launchers".to_owned());
+        let platforms: Vec<String> =
+            launchers.iter().map(|launcher| launcher.platform.to_string()).collect();
+        return Err(format!("no installer is made for {}", platforms.join(", ")));
     }
     Ok(formats)
 }
@@ -343,7 +353,8 @@ pub(super) fn product(
     Ok(Product::read(ProductSources {
         settings: project.settings(),
         folder: project.folder(),
-        release,
+        version: &release.container.version,
+        published: release.published,
         menu: &menu,
         letter: &letter,
         time,
@@ -375,7 +386,7 @@ fn bundle(project: &Project, job: &Job, out: &Path) -> Result<TemporaryBundle, V
 }
 
 /// The time that reproducible builds agree on, if it is set.
-fn source_date() -> Result<Option<Time>, String> {
+pub(super) fn source_date() -> Result<Option<Time>, String> {
     let Some(text) = host::variable("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let text = text.to_string_lossy();
     let seconds =

@@ -6,27 +6,80 @@
 //! NSIS expands `${…}` and `$%…%` even behind `$$`. What comes out of a define is not expanded
 //! again, so each `$` is written as a define.
 
+use super::version_information::numbers;
+use crate::installers::error::InstallerError;
+use crate::installers::payload::PayloadFile;
+use crate::installers::product::Product;
+
 /// The template; `@NAME@` and the like stand for texts.
 const TEMPLATE: &str = include_str!("../../../assets/installers/setup.nsi");
 
-/// What the installer says, and which files it brings.
+/// What every installer says.
 #[derive(Clone, Debug)]
-pub(super) struct Script<'a> {
+pub(super) struct SetupTexts<'a> {
     /// Name of the registry's keys: letters, digits, `-` and `.`.
     pub id: &'a str,
     pub name: &'a str,
-    pub description: &'a str,
     pub publisher: &'a str,
     pub homepage: &'a str,
     pub copyright: &'a str,
-    pub version: &'a str,
+    pub version: String,
     pub version_numbers: [u16; 4],
+    /// Kilobytes that it takes when it is installed.
+    pub kilobytes: u64,
+}
+
+impl<'a> SetupTexts<'a> {
+    /// What is said of a product with these files.
+    pub(super) fn of<'f>(
+        product: &'a Product,
+        files: impl Iterator<Item = &'f PayloadFile>,
+    ) -> Result<Self, InstallerError> {
+        let mut bytes = 0;
+        for file in files {
+            bytes += file.content.length()?;
+        }
+        Ok(Self {
+            id: product.app.as_str(),
+            name: &product.display_name,
+            publisher: &product.publisher.name,
+            homepage: product.homepage.as_ref().map(url::Url::as_str).unwrap_or_default(),
+            copyright: &product.copyright,
+            version: product.version.to_string(),
+            version_numbers: numbers(&product.version),
+            kilobytes: bytes.div_ceil(1024),
+        })
+    }
+
+    /// The texts by the names of their places.
+    pub(super) fn places(&self) -> Vec<(&'static str, String)> {
+        let numbers = self.version_numbers.map(|number| number.to_string()).join(".");
+        vec![
+            ("NAME", escaped(self.name)),
+            ("NAME_FOR_LABELS", escaped(self.name).replace('&', "&&")),
+            ("NAME_FIXED", escaped_for_resource(self.name)),
+            ("PUBLISHER", escaped(self.publisher)),
+            ("PUBLISHER_FIXED", escaped_for_resource(self.publisher)),
+            ("COPYRIGHT_FIXED", escaped_for_resource(self.copyright)),
+            ("HOMEPAGE", escaped(self.homepage)),
+            ("VERSION", escaped(&self.version)),
+            ("VERSION_FIXED", escaped_for_resource(&self.version)),
+            ("VERSION_NUMBERS", numbers),
+            ("ID", escaped(self.id)),
+            ("KILOBYTES", self.kilobytes.min(u64::from(u32::MAX)).to_string()),
+        ]
+    }
+}
+
+/// What the installer of an app says, and which files it brings.
+#[derive(Clone, Debug)]
+pub(super) struct Script<'a> {
+    pub texts: SetupTexts<'a>,
+    pub description: &'a str,
     /// The version of the launcher, which renews itself: an older one does not take its place.
     pub launcher_numbers: [u16; 4],
     /// The app's name as the name of a file: of the launcher, the folder and the shortcuts.
     pub file_name: &'a str,
-    /// Kilobytes that it takes when it is installed.
-    pub kilobytes: u64,
     /// The files besides the launcher.
     pub files: &'a [ScriptFile<'a>],
 }
@@ -43,33 +96,20 @@ pub(super) struct ScriptFile<'a> {
 impl Script<'_> {
     /// The text of the script.
     pub(super) fn text(&self) -> String {
-        let numbers = self.version_numbers.map(|number| number.to_string()).join(".");
         let [major, minor, patch, build] = self.launcher_numbers.map(u32::from);
-        let labels = escaped(self.name).replace('&', "&&");
         let file_name = escaped(self.file_name);
-        let texts = [
-            ("NAME", escaped(self.name)),
-            ("NAME_FOR_LABELS", labels),
-            ("NAME_FIXED", escaped_for_resource(self.name)),
-            ("PUBLISHER", escaped(self.publisher)),
-            ("PUBLISHER_FIXED", escaped_for_resource(self.publisher)),
-            ("COPYRIGHT_FIXED", escaped_for_resource(self.copyright)),
+        let mut texts = self.texts.places();
+        texts.extend([
             ("DESCRIPTION", escaped(self.description)),
-            ("HOMEPAGE", escaped(self.homepage)),
-            ("VERSION", escaped(self.version)),
-            ("VERSION_FIXED", escaped_for_resource(self.version)),
-            ("VERSION_NUMBERS", numbers),
             ("LAUNCHER_HIGH", (major << 16 | minor).to_string()),
             ("LAUNCHER_LOW", (patch << 16 | build).to_string()),
-            ("ID", escaped(self.id)),
             ("FOLDER", file_name.clone()),
             ("LINK", file_name.clone()),
             ("EXE", format!("{file_name}.exe")),
             ("STEM", file_name),
-            ("KILOBYTES", self.kilobytes.min(u64::from(u32::MAX)).to_string()),
             ("FILES", self.files_put()),
             ("FILES_REMOVED", self.files_removed()),
-        ];
+        ]);
         filled(TEMPLATE, &texts)
     }
 
@@ -88,7 +128,7 @@ impl Script<'_> {
 
 /// A text between double quotes that the installer uses when it runs. Control characters other than
 /// ends of lines have no place in a window.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     quoted(text, "${DOLLAR}")
 }
 
@@ -114,7 +154,7 @@ fn quoted(text: &str, dollar: &str) -> String {
 }
 
 /// The template with the texts in it. One pass: a text that looks like a place stays a text.
-fn filled(template: &str, texts: &[(&str, String)]) -> String {
+pub(super) fn filled(template: &str, texts: &[(&str, String)]) -> String {
     let mut parts = template.split('@');
     let mut filled = parts.next().unwrap_or_default().to_owned();
     let mut follows_name = false;
@@ -134,24 +174,30 @@ fn filled(template: &str, texts: &[(&str, String)]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub(in crate::installers::windows) fn texts(name: &str) -> SetupTexts<'_> {
+        SetupTexts {
+            id: "my-app",
+            name,
+            publisher: "Müller & Co",
+            homepage: "https://example.com/",
+            copyright: "",
+            version: "1.2.3-beta.1".to_owned(),
+            version_numbers: [1, 2, 3, 0],
+            kilobytes: 12,
+        }
+    }
 
     fn script(name: &str) -> String {
         let file = |name, source: &str| ScriptFile { name, source: source.to_owned() };
         let files = [file("launcher.toml", "file0"), file("b c $x.txt", "file1")];
         let script = Script {
-            id: "my-app",
-            name,
+            texts: texts(name),
             description: "one \"line\"",
-            publisher: "Müller & Co",
-            homepage: "https://example.com/",
-            copyright: "",
-            version: "1.2.3-beta.1",
-            version_numbers: [1, 2, 3, 0],
             launcher_numbers: [2, 1, 4, 0],
             file_name: "My App",
-            kilobytes: 12,
             files: &files,
         };
         script.text()

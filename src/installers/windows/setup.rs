@@ -1,6 +1,6 @@
 //! `Setup.exe`: an installer that NSIS makes, on any system.
 //!
-//! In: the finished launcher, the other files, what the app is called. Out: the bytes of the
+//! In: a script, the files that it installs. Out: the bytes of the
 //! installer. Never: a file outside of a temporary folder; a time other than the given one.
 
 use std::fs::{self, File};
@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use super::script::Script;
 use crate::file_error::FileResult as _;
 use crate::installers::error::InstallerError;
 use crate::installers::payload::Content;
@@ -22,7 +21,6 @@ const INSTALL_ADVICE: &str = "install NSIS 3.08 or newer (Debian and Ubuntu: apt
 /// Names in the temporary folder; the script has them too.
 const SCRIPT: &str = "setup.nsi";
 const INSTALLER: &str = "installer.exe";
-const LAUNCHER: &str = "launcher.exe";
 const LICENSE: &str = "license.txt";
 const ICON: &str = "icon.ico";
 const WELCOME: &str = "welcome.bmp";
@@ -32,11 +30,10 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// What an installer is made of.
 pub(super) struct Setup<'a> {
-    pub script: Script<'a>,
-    /// The launcher as it is installed.
-    pub launcher: &'a [u8],
-    /// The contents of the script's files, in their order.
-    pub contents: Vec<&'a Content>,
+    /// The script, as NSIS reads it.
+    pub script: String,
+    /// The files that the script installs: their names beside the script, their contents.
+    pub sources: Vec<(String, &'a Content)>,
     /// The file `icon.ico`.
     pub icon: Vec<u8>,
     /// The picture of the first page.
@@ -69,11 +66,9 @@ impl Setup<'_> {
     }
 
     fn write_sources(&self, folder: &Path) -> Result<(), InstallerError> {
-        let script = self.script.text();
         let license = format!("{BYTE_ORDER_MARK}{}", self.license.replace('\n', "\r\n"));
-        let made: [(&str, &[u8]); 5] = [
-            (SCRIPT, script.as_bytes()),
-            (LAUNCHER, self.launcher),
+        let made: [(&str, &[u8]); 4] = [
+            (SCRIPT, self.script.as_bytes()),
             (ICON, &self.icon),
             (WELCOME, &self.welcome),
             (LICENSE, license.as_bytes()),
@@ -81,8 +76,8 @@ impl Setup<'_> {
         for (name, bytes) in made {
             self.write_source(&folder.join(name), bytes)?;
         }
-        for (file, content) in self.script.files.iter().zip(&self.contents) {
-            self.write_source(&folder.join(&file.source), content.open()?)?;
+        for (name, content) in &self.sources {
+            self.write_source(&folder.join(name), content.open()?)?;
         }
         Ok(())
     }

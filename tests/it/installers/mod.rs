@@ -8,8 +8,10 @@ mod debian;
 mod download_page;
 mod for_one_user;
 mod mac;
+mod mac_signing;
 mod red_hat;
 mod release_inside;
+mod tools;
 mod windows;
 
 use std::fs;
@@ -177,7 +179,24 @@ fn what_cannot_be_packaged_is_named_before_anything_is_written() {
     let launcher = format!("{platform}=/bin/true");
     let script = shop.world.path("script");
     fs::write(&script, "#!/bin/sh\n").unwrap();
-    let cases: [(&[&str], &str); 6] = [
+    // The headers of a program for Windows on ARM64, and on a 32-bit processor.
+    let windows = |name: &str, machine: [u8; 2]| {
+        let mut program = [b"MZ".as_slice(), &[0; 58], &[0x80, 0, 0, 0]].concat();
+        program.resize(0x80, 0);
+        program.extend([b"PE\0\0", &machine[..]].concat());
+        let path = shop.world.path(name);
+        fs::write(&path, program).unwrap();
+        text(&path).to_owned()
+    };
+    let (arm, small) = (windows("arm.exe", [0x64, 0xaa]), windows("small.exe", [0x4c, 1]));
+    let cases: [(&[&str], &str); 10] = [
+        (&["--launcher", "Linux_aarch64=/bin/true"], "a program for processors called x86_64"),
+        (&["--launcher", &format!("Windows_AMD64={arm}")], "called aarch64 or arm64 or ARM64"),
+        (
+            &["--launcher", &format!("Windows_ARM64={arm}"), "--format", "setup"],
+            "setup is not made for Windows_ARM64, only for 64-bit processors of Intel and AMD; portable is",
+        ),
+        (&["--launcher", &format!("Windows_x86={small}")], "no installer is made for Windows_x86"),
         (&["--launcher", "Windows_AMD64=/bin/true"], "is a program for Linux"),
         (&["--launcher", &format!("{platform}={}", text(&script))], "is no program"),
         (
