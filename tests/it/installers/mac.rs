@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::{Shop, tool};
 use crate::support::release::text;
 
-const PLATFORMS: [&str; 2] = ["Darwin_arm64", "Darwin_x86_64"];
+pub(super) const PLATFORMS: [&str; 2] = ["Darwin_arm64", "Darwin_x86_64"];
 
 /// A shop with a release for both processors, and a launcher for each.
-fn shop() -> (Shop, [PathBuf; 2]) {
+pub(super) fn shop() -> (Shop, [PathBuf; 2]) {
     let shop = Shop::new();
     let app = shop.world.path("app 2.0.0");
     fs::create_dir_all(&app).unwrap();
@@ -42,7 +42,12 @@ fn shop() -> (Shop, [PathBuf; 2]) {
 }
 
 /// Makes installers; returns their paths.
-fn package(shop: &Shop, launchers: &[PathBuf], formats: &str, more: &[&str]) -> Vec<PathBuf> {
+pub(super) fn package(
+    shop: &Shop,
+    launchers: &[PathBuf],
+    formats: &str,
+    more: &[&str],
+) -> Vec<PathBuf> {
     let folder = shop.world.path("publisher");
     let mut arguments = vec!["--json", "package", "--repo", text(&folder), "--format", formats];
     let launchers: Vec<String> = launchers
