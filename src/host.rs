@@ -124,6 +124,8 @@ pub(crate) struct UserFolders {
     /// The folder for application data: `$XDG_DATA_HOME`, `%APPDATA%`, `~/Library/Application
     /// Support`.
     pub data: PathBuf,
+    /// The folder for settings: `$XDG_CONFIG_HOME`, and what other systems have in its place.
+    pub config: PathBuf,
     /// The folder of the desktop's icons, if there is one.
     pub desktop: Option<PathBuf>,
 }
@@ -139,6 +141,7 @@ pub(crate) fn user_folders() -> Option<UserFolders> {
     Some(UserFolders {
         home: base.home_dir().to_path_buf(),
         data: base.data_dir().to_path_buf(),
+        config: base.config_dir().to_path_buf(),
         desktop,
     })
 }

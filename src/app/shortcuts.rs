@@ -6,7 +6,7 @@
 use super::installation;
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
-use crate::desktop::{Action, Entry, MenuTexts};
+use crate::desktop::{Action, Entry, MenuTexts, autostart};
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
@@ -93,11 +93,13 @@ pub(crate) fn menu_texts(name: &str) -> MenuTexts {
     }
 }
 
-/// Background work after a start or an update: the shortcut follows the app's name and icon. After
+/// Background work after a start or an update: the shortcut and the start at login follow the app's
+/// name and icon, and the launcher's place. After
 /// the first installation a shortcut is made if the settings say so. Errors are only logged.
 pub(crate) fn follow(environment: &Environment, own: &SelfUpdate, was_empty: bool) {
+    let home = &environment.home;
     let wanted = was_empty && environment.settings.desktop.shortcut;
-    if !wanted && !shortcut::is_made(&environment.home) {
+    if !wanted && !shortcut::is_made(home) && !autostart::is_made(home) {
         return;
     }
     let (Some(entry), Some(folders)) = (entry(environment, own), host::user_folders()) else {
@@ -106,10 +108,13 @@ pub(crate) fn follow(environment: &Environment, own: &SelfUpdate, was_empty: boo
     if environment.home.active().is_err() {
         return;
     }
+    if let Err(error) = autostart::refresh(&entry, home, &folders, System::current()) {
+        tracing::warn!(error = error_chain::line(&error), "the start at login stays as it is");
+    }
     let done = if wanted {
-        shortcut::make(&entry, &environment.home, &folders, false, System::current())
+        shortcut::make(&entry, home, &folders, false, System::current())
     } else {
-        shortcut::refresh(&entry, &environment.home, &folders, System::current())
+        shortcut::refresh(&entry, home, &folders, System::current())
     };
     match done {
         Ok(written) if written.is_empty() => {}

@@ -36,6 +36,17 @@ pub(crate) fn application(entry: &Entry) -> Result<String, DesktopError> {
     Ok(lines.join("\n") + "\n")
 }
 
+/// The entry that starts the app at login.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
+pub(super) fn autostart(entry: &Entry, words: &[&str]) -> Result<String, DesktopError> {
+    let mut lines = head(entry)?;
+    lines.push(format!("Exec={} {}", command(entry)?, words.join(" ")));
+    lines.push("NoDisplay=true".to_owned());
+    Ok(lines.join("\n") + "\n")
+}
+
 /// The entry that opens a bundle; no menu shows it.
 ///
 /// # Errors

@@ -43,6 +43,27 @@ pub(crate) fn script(entry: &Entry) -> Result<String, DesktopError> {
     Ok(format!("#!/bin/sh\nexec {} run\n", words.join(" ")))
 }
 
+/// The text of `~/Library/LaunchAgents/ID.plist`, which starts the app at login.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
+pub(super) fn launch_agent(entry: &Entry, words: &[&str]) -> Result<String, DesktopError> {
+    let mut all = vec![text(&entry.program)?];
+    for word in &entry.arguments {
+        all.push(text(word.as_ref())?);
+    }
+    all.extend(words);
+    let all: String =
+        all.iter().map(|word| format!("    <string>{}</string>\n", xml(word))).collect();
+    Ok(format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \
+         \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n<plist version=\"1.0\">\n<dict>\n  <key>Label</key>\n  \
+         <string>{}</string>\n  <key>ProgramArguments</key>\n  <array>\n{all}  </array>\n  <key>RunAtLoad</key>\n  \
+         <true/>\n</dict>\n</plist>\n",
+        xml(&entry.id)
+    ))
+}
+
 /// A word quoted for a shell: between single quotes no character has a meaning.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))

@@ -1,7 +1,8 @@
 //! Everything that the launcher writes outside its home, and removes again: the app's entry in the
-//! system's menu, the file type of bundles, and the launcher's own executable.
+//! system's menu, its start at login, the file type of bundles, and the launcher's own executable.
 //!
-//! In: an [`Entry`], the user's folders, a home. Out: files, which `<home>/desktop.json` lists.
+//! In: an [`Entry`], the user's folders, a home. Out: files, which `<home>/desktop.json` and
+//! `<home>/autostart.json` list.
 //! Never: uses the network or a window. It deletes only files on that list, files of the home's own
 //! layout, and files beside the executable with a name of ours.
 //!
@@ -9,9 +10,11 @@
 //! freedesktop, mac, windows   pure: an entry -> texts and bytes         icon      pure: one PNG -> the sizes and formats of each system
 //! shortcut                    makes, refreshes and removes them         shell     Windows' own calls for links and the registry
 //! program                     the executable: staged, verified, exchanged, confirmed or put back
+//! autostart                   the start at login
 //! uninstall                   removes everything; the user's data moves to a safe folder first
 //! ```
 
+pub(crate) mod autostart;
 pub(crate) mod freedesktop;
 pub(crate) mod icon;
 pub(crate) mod mac;

@@ -8,7 +8,9 @@ mod record;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+pub(super) use artifacts::Artifact;
 pub(crate) use artifacts::{System, id};
+pub(super) use record::Made;
 
 use super::windows::Link;
 use super::{DesktopError, Entry, remove_file, windows};
@@ -19,8 +21,8 @@ use crate::host::UserFolders;
 use crate::look;
 use crate::model::Digest;
 use crate::store::Home;
-use artifacts::{Artifact, ShortcutContent, artifacts};
-use record::{Made, ShortcutRecord, read, write};
+use artifacts::{ShortcutContent, artifacts};
+use record::{ShortcutRecord, read, write};
 
 /// Makes the shortcut, or brings it up to date. Files that a person changed or deleted are made
 /// again. Returns the files that were written.
@@ -187,7 +189,7 @@ pub(crate) fn remove(
     Ok(removed)
 }
 
-fn put(artifact: &Artifact) -> Result<(), DesktopError> {
+pub(super) fn put(artifact: &Artifact) -> Result<(), DesktopError> {
     let path = &artifact.path;
     if let Some(folder) = path.parent() {
         durable::create_folders(folder).at("create", folder)?;
@@ -220,7 +222,7 @@ fn remove_made(path: &Path) -> Result<bool, DesktopError> {
     Ok(removed)
 }
 
-fn digest_of(path: &Path) -> Option<Digest> {
+pub(super) fn digest_of(path: &Path) -> Option<Digest> {
     look::read(path, look::SMALL).ok().flatten().map(|bytes| Digest::of(&bytes))
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::program::LauncherFile;
 use super::shortcut::{self, System};
-use super::{DesktopError, remove_file};
+use super::{DesktopError, autostart, remove_file};
 use crate::durable;
 use crate::error_chain;
 use crate::host::UserFolders;
@@ -76,6 +76,7 @@ pub(crate) fn is_installed(home: &Home) -> bool {
         || Home::FOLDERS.into_iter().any(has_items)
         || leftovers()
         || shortcut::is_made(home)
+        || autostart::is_made(home)
 }
 
 impl Uninstall<'_> {
@@ -98,6 +99,7 @@ impl Uninstall<'_> {
         retained::put_away(home, now, &lock)?;
         let retained = retained::settle(home, keep_data, &lock)?;
         shortcut::remove(home, folders, System::current())?;
+        autostart::turn_off(home)?;
         if !keep_data {
             home.remove_own("user-data")?;
         }
@@ -156,7 +158,13 @@ fn run_hook(home: &Home, options: HookOptions, lock: &HomeLock) -> Vec<String> {
 /// The items in the home that are not the launcher's.
 fn foreign(home: &Home) -> Vec<PathBuf> {
     let entries = look::entries_if_readable(home.root()).into_iter();
-    let own = [home.user_data(), home.desktop_record(), home.marker(), home.root().join("lock")];
+    let own = [
+        home.user_data(),
+        home.desktop_record(),
+        home.autostart_record(),
+        home.marker(),
+        home.root().join("lock"),
+    ];
     let is_known = |path: &PathBuf| {
         let name = name_of(path);
         own.contains(path)

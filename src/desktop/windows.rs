@@ -59,6 +59,16 @@ pub(crate) fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
     })
 }
 
+/// The link that starts the app at login; it has the launcher's own icon.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
+pub(super) fn login_link(entry: &Entry, words: &[&str]) -> Result<Link, DesktopError> {
+    let mut all = arguments(entry)?;
+    all.extend(words.iter().map(|word| (*word).to_owned()));
+    Ok(Link { arguments: all.join(" "), ..link(entry, &entry.program)? })
+}
+
 /// The link that opens the launcher's window, and its file name; `None` without such an action.
 ///
 /// # Errors

@@ -240,6 +240,8 @@ pub struct DesktopSettings {
     /// Whether the first installation makes a menu entry. The default is no: an installer or a
     /// package that brings the launcher brings its own entry, and users do not want two.
     pub shortcut: bool,
+    /// What the app is called with when the user has it started at login.
+    pub login_arguments: Vec<String>,
 }
 
 /// The table `[launcher]`.

@@ -25,8 +25,8 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// The launcher's own files in a home, which uninstalling deletes. Not among them: the record of
-    /// the shortcut, which goes with the shortcut, and the marker and the lock, which go last.
+    /// The launcher's own files in a home, which uninstalling deletes. Not among them: the records
+    /// of the shortcut and of the start at login, which go with them, and the marker and the lock, which go last.
     pub(crate) const FILES: [&str; 7] = [
         "active.json",
         "state.json",
@@ -162,6 +162,11 @@ impl Home {
     /// The record of what was made on the user's desktop from this home.
     pub(crate) fn desktop_record(&self) -> PathBuf {
         self.root.join("desktop.json")
+    }
+
+    /// The record of the file that starts the app at login.
+    pub(crate) fn autostart_record(&self) -> PathBuf {
+        self.root.join("autostart.json")
     }
 
     /// The folder in which a newer launcher is downloaded.

@@ -17,6 +17,7 @@
 //! <home>/snapshots/            user files as versions had them when they were left
 //! <home>/user-data/            retained user data, from an uninstalled app
 //! <home>/desktop.json          what was made on the user's desktop
+//! <home>/autostart.json        the file that starts the app at login
 //! <home>/own-update/           a newer launcher that is being downloaded
 //! <home>/neighbours/           download cache: recently fetched packages and packs, for peers
 //! <home>/trust/ nodes.json logs/

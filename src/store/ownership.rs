@@ -136,7 +136,8 @@ impl Home {
     /// The first item that has one of the launcher's names without being the launcher's.
     fn first_conflict(&self) -> Option<PathBuf> {
         let files = Self::FILES.into_iter().map(|name| self.root().join(name));
-        let files = files.chain([self.desktop_record(), self.root().join("lock")]);
+        let files =
+            files.chain([self.desktop_record(), self.autostart_record(), self.root().join("lock")]);
         // Beside an empty lock, the measurements of nodes may be all that a first try without a
         // network left.
         let is_foreign_file = |path: &PathBuf| match look::at(path) {

@@ -8,6 +8,8 @@
 // The helpers serve every test, and some tests are for one system only.
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
+#[cfg(target_os = "linux")]
+mod autostart;
 mod build;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod build_for_other_systems;

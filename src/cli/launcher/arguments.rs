@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 
-use super::peers;
+use super::{autostart, peers};
 use crate::app::present;
 use crate::cli::GLOBAL_OPTIONS;
 use crate::gui::texts::Language;
@@ -81,6 +81,9 @@ pub(super) enum Verb {
     /// Start the app, then look for updates; what a desktop shortcut does.
     #[command(after_help = "Example: kuzflow-launcher run -- --open \"some file.txt\"")]
     Run {
+        /// The system starts the app at login: hand over the setting desktop.login_arguments, too.
+        #[arg(long, hide = true)]
+        at_login: bool,
         /// Handed over to the app.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -202,6 +205,12 @@ pub(super) enum Verb {
         #[arg(long, conflicts_with = "remove")]
         desktop: bool,
     },
+    /// Start the app when the user logs in, or not.
+    #[command(after_help = "Example: kuzflow-launcher autostart on")]
+    Autostart {
+        /// What to do.
+        what: autostart::What,
+    },
     /// Remove all versions, caches and shortcuts; the user's settings and data are kept, unless
     /// told otherwise.
     #[command(after_help = "Example: kuzflow-launcher uninstall --keep-data --yes")]
@@ -250,6 +259,7 @@ impl Verb {
                 | Self::Rollback { list: true, .. }
                 | Self::Verify { repair: false, .. }
                 | Self::Peers { what: peers::What::Status }
+                | Self::Autostart { what: autostart::What::Status }
         )
     }
 }

@@ -4,11 +4,13 @@
 //! arguments   what can be typed         invocation  what every verb works with
 //! updates     what brings a release     versions    what is installed
 //! wholeness   verify and repair         peers       sharing with other computers
-//! shortcut    the entry in the menu     uninstall   everything away
+//! shortcut    the entry in the menu     autostart   the start at login
+//! uninstall   everything away
 //! demo        both sides in one process (feature publisher)
 //! ```
 
 mod arguments;
+mod autostart;
 #[cfg(feature = "publisher")]
 mod demo;
 mod invocation;
@@ -19,6 +21,7 @@ mod updates;
 mod versions;
 mod wholeness;
 
+use std::ffi::OsString;
 use std::time::Instant;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -66,7 +69,12 @@ pub fn main() -> Ending {
     let texts = texts(language, place.as_ref().ok(), home_anyway);
     let output = Output::new(common.json, texts);
     let app_arguments = match &arguments.verb {
-        Some(Verb::Run { arguments }) => files_in_full(arguments),
+        Some(Verb::Run { at_login: false, arguments }) => files_in_full(arguments),
+        Some(Verb::Run { at_login: true, arguments }) => {
+            let settings = place.as_ref().ok().map(|place| &place.settings.desktop.login_arguments);
+            let set = settings.into_iter().flatten().map(OsString::from);
+            set.chain(files_in_full(arguments)).collect()
+        }
         _ => Vec::new(),
     };
     #[cfg(feature = "publisher")]
@@ -99,7 +107,7 @@ pub fn main() -> Ending {
     if arguments.verb.is_none() && invocation.is_shown_elsewhere() {
         return Ending::Done;
     }
-    let verb = arguments.verb.unwrap_or(Verb::Run { arguments: Vec::new() });
+    let verb = arguments.verb.unwrap_or(Verb::Run { at_login: false, arguments: Vec::new() });
     let only_reports = verb.only_reports();
     let ending = invocation.perform(verb);
     if only_reports { ending.of_report() } else { ending }
@@ -209,6 +217,9 @@ impl Invocation<'_> {
                     desktop,
                     self.output,
                 );
+            }
+            Verb::Autostart { what } => {
+                return autostart::autostart(&self.environment(), self.own, what, self.output);
             }
             Verb::Uninstall { keep_data, delete_data, yes } => {
                 let keep_data = if delete_data { Some(false) } else { keep_data.then_some(true) };

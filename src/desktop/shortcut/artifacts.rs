@@ -52,7 +52,7 @@ pub(crate) enum ShortcutContent {
 }
 
 impl ShortcutContent {
-    pub(super) fn digest(&self) -> Digest {
+    pub(in crate::desktop) fn digest(&self) -> Digest {
         match self {
             Self::Bytes(bytes) => Digest::of(bytes),
             Self::Link(link) => Digest::of(link.facts().as_bytes()),
@@ -61,7 +61,7 @@ impl ShortcutContent {
 }
 
 impl Artifact {
-    fn file(kind: &str, path: PathBuf, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(in crate::desktop) fn file(kind: &str, path: PathBuf, bytes: impl Into<Vec<u8>>) -> Self {
         let content = ShortcutContent::Bytes(bytes.into());
         Self { kind: kind.to_owned(), path, content, executable: false }
     }
@@ -70,7 +70,7 @@ impl Artifact {
         Self { executable: true, ..Self::file(kind, path, bytes) }
     }
 
-    fn link(kind: &str, path: PathBuf, link: Link) -> Self {
+    pub(in crate::desktop) fn link(kind: &str, path: PathBuf, link: Link) -> Self {
         let content = ShortcutContent::Link(link);
         Self { kind: kind.to_owned(), path, content, executable: false }
     }

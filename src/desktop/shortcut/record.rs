@@ -25,7 +25,7 @@ pub(super) struct ShortcutRecord {
 
 /// A file that was made for a shortcut.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Made {
+pub(in crate::desktop) struct Made {
     pub kind: String,
     pub path: PathBuf,
     /// Digest of the content that it was made from.

@@ -27,18 +27,19 @@ pub(crate) fn entry() -> Entry {
     }
 }
 
-struct User {
+pub(crate) struct User {
     _folder: tempfile::TempDir,
-    home: Home,
-    folders: UserFolders,
+    pub home: Home,
+    pub folders: UserFolders,
 }
 
-fn user() -> User {
+pub(crate) fn user() -> User {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_owned();
     let folders = UserFolders {
         home: root.join("user"),
         data: root.join("user/data"),
+        config: root.join("user/config"),
         desktop: Some(root.join("user/桌面")),
     };
     User { home: Home::new(root.join("home")), folders, _folder: folder }

@@ -1,0 +1,224 @@
+//! The start at login: one file that makes the system start the launcher when the user logs in.
+//!
+//! ```text
+//! Linux     ~/.config/autostart/ID.desktop      (Desktop Application Autostart Specification)
+//! Windows   a link in the Startup folder of the Start menu
+//! macOS     ~/Library/LaunchAgents/ID.plist
+//! ```
+//!
+//! In: an [`Entry`], the user's folders, a home. Out: that file, which `<home>/autostart.json`
+//! names. Never: turned on without the user's word, changes a file that the user changed unless
+//! asked, needs an administrator.
+
+use std::path::PathBuf;
+
+use super::shortcut::{Artifact, Made, System, digest_of, put};
+use super::{DesktopError, Entry, freedesktop, mac, remove_file, windows};
+use crate::durable;
+use crate::error_chain;
+use crate::file_error::FileResult as _;
+use crate::host::UserFolders;
+use crate::look;
+use crate::store::Home;
+
+/// What the launcher is called with at login, after its options.
+pub(super) const WORDS: [&str; 2] = ["run", "--at-login"];
+
+/// Makes the system start the app at login. Returns the file, or `None` if it is there already.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path is not Unicode; [`DesktopError::File`] and
+/// [`DesktopError::System`] if the file cannot be written.
+pub(crate) fn turn_on(
+    entry: &Entry,
+    home: &Home,
+    folders: &UserFolders,
+    system: System,
+) -> Result<Option<PathBuf>, DesktopError> {
+    let wanted = artifact(entry, folders, system)?;
+    let before = read(home)?;
+    let is_there = before.as_ref().is_some_and(|made| {
+        made.path == wanted.path
+            && made.source == wanted.content.digest()
+            && made.file.is_some()
+            && digest_of(&made.path) == made.file
+    });
+    if is_there {
+        return Ok(None);
+    }
+    make(home, wanted, before).map(Some)
+}
+
+/// Takes the start at login away. Returns the file that was there.
+///
+/// # Errors
+/// [`DesktopError::File`] if it cannot be removed; a repeated call goes on from there.
+pub(crate) fn turn_off(home: &Home) -> Result<Option<PathBuf>, DesktopError> {
+    let Some(made) = read(home)? else { return Ok(None) };
+    let was_there = remove_file(&made.path)?;
+    remove_file(&home.autostart_record())?;
+    Ok(was_there.then_some(made.path))
+}
+
+/// The file that starts the app at login, if it is there and the desktop's own settings have not
+/// switched it off.
+pub(crate) fn in_force(home: &Home) -> Result<Option<PathBuf>, DesktopError> {
+    let Some(made) = read(home)? else { return Ok(None) };
+    let content = look::read(&made.path, look::SMALL).at("read", &made.path)?;
+    let is_on = content.is_some_and(|bytes| !is_switched_off(&String::from_utf8_lossy(&bytes)));
+    Ok(is_on.then_some(made.path))
+}
+
+/// Whether there is a record of such a file.
+pub(crate) fn is_made(home: &Home) -> bool {
+    !matches!(read(home), Ok(None))
+}
+
+/// Follows a launcher that has moved, and the app's name. A file that the user changed or removed
+/// stays as it is.
+///
+/// # Errors
+/// As [`turn_on`].
+pub(crate) fn refresh(
+    entry: &Entry,
+    home: &Home,
+    folders: &UserFolders,
+    system: System,
+) -> Result<Option<PathBuf>, DesktopError> {
+    let Some(made) = read(home)? else { return Ok(None) };
+    let is_ours = made.file.is_some() && digest_of(&made.path) == made.file;
+    if is_ours { turn_on(entry, home, folders, system) } else { Ok(None) }
+}
+
+/// Desktops switch such an entry off by a line in it.
+fn is_switched_off(text: &str) -> bool {
+    let line = |line: &str| line.replace(' ', "").to_ascii_lowercase();
+    text.lines()
+        .map(line)
+        .any(|line| ["hidden=true", "x-gnome-autostart-enabled=false"].contains(&line.as_str()))
+}
+
+fn artifact(
+    entry: &Entry,
+    folders: &UserFolders,
+    system: System,
+) -> Result<Artifact, DesktopError> {
+    const KIND: &str = "autostart";
+    let id = &entry.id;
+    Ok(match system {
+        System::Freedesktop => {
+            let path = folders.config.join(format!("autostart/{id}.desktop"));
+            Artifact::file(KIND, path, freedesktop::autostart(entry, &WORDS)?)
+        }
+        System::Windows => {
+            let startup = folders.data.join("Microsoft\\Windows\\Start Menu\\Programs\\Startup");
+            let link = windows::login_link(entry, &WORDS)?;
+            Artifact::link(KIND, startup.join(windows::link_name(entry)), link)
+        }
+        System::Mac => {
+            let path = folders.home.join(format!("Library/LaunchAgents/{id}.plist"));
+            Artifact::file(KIND, path, mac::launch_agent(entry, &WORDS)?)
+        }
+    })
+}
+
+/// Writes the file. The record comes first, so that a launcher that is killed leaves no file that
+/// nobody removes.
+fn make(home: &Home, wanted: Artifact, before: Option<Made>) -> Result<PathBuf, DesktopError> {
+    let made = Made {
+        kind: wanted.kind.clone(),
+        path: wanted.path.clone(),
+        source: wanted.content.digest(),
+        file: None,
+    };
+    if let Some(before) = before.filter(|before| before.path != made.path) {
+        remove_file(&before.path)?;
+    }
+    write(home, &made)?;
+    put(&wanted)?;
+    write(home, &Made { file: digest_of(&made.path), ..made })?;
+    Ok(wanted.path)
+}
+
+/// The record; a damaged one counts as none.
+fn read(home: &Home) -> Result<Option<Made>, DesktopError> {
+    let path = home.autostart_record();
+    let json = look::read(&path, look::SMALL).at("read", &path)?;
+    let Some(json) = json else { return Ok(None) };
+    Ok(serde_json::from_slice(&json)
+        .inspect_err(|error| {
+            tracing::warn!(error = error_chain::line(error), path = %path.display(), "it is unknown what starts the app at login");
+        })
+        .ok())
+}
+
+fn write(home: &Home, made: &Made) -> Result<(), DesktopError> {
+    let path = home.autostart_record();
+    let json = serde_json::to_vec_pretty(made).at("write", &path)?;
+    home.create()?;
+    Ok(durable::replace(&path, &json).at("write", &path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desktop::shortcut::tests::{User, entry, user};
+
+    fn on(user: &User, entry: &Entry, system: System) -> Option<PathBuf> {
+        turn_on(entry, &user.home, &user.folders, system).unwrap()
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn each_system_starts_the_launcher_by_its_own_kind_of_file() {
+        for (system, place, expected) in [
+            (
+                System::Freedesktop,
+                "user/config/autostart/kuzflow-sample.desktop",
+                "Exec=/opt/app/kuzflow-launcher run --at-login\n",
+            ),
+            (
+                System::Mac,
+                "user/Library/LaunchAgents/kuzflow-sample.plist",
+                "<string>/opt/app/kuzflow-launcher</string>\n    <string>run</string>\n    <string>--at-login</string>",
+            ),
+        ] {
+            let user = user();
+            let path = on(&user, &entry(), system).unwrap();
+            assert!(path.ends_with(place), "{}", path.display());
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains(expected), "{text}");
+            assert_eq!(on(&user, &entry(), system), None, "it is there");
+            assert_eq!(in_force(&user.home).unwrap(), Some(path.clone()));
+            assert_eq!(turn_off(&user.home).unwrap(), Some(path.clone()));
+            assert!(!path.exists() && !is_made(&user.home));
+            assert_eq!(turn_off(&user.home).unwrap(), None);
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn it_follows_a_moved_launcher_and_leaves_what_the_user_changed() {
+        let (user, system) = (user(), System::Freedesktop);
+        let moved = Entry { program: "/srv/moved/launcher".into(), ..entry() };
+        let refreshed = || refresh(&moved, &user.home, &user.folders, system).unwrap();
+        assert_eq!(refreshed(), None, "nothing is turned on by itself");
+        let path = on(&user, &entry(), system).unwrap();
+        assert_eq!(refreshed(), Some(path.clone()));
+        assert!(std::fs::read_to_string(&path).unwrap().contains("/srv/moved/launcher"));
+        assert_eq!(refreshed(), None);
+        // The desktop's own settings switch it off.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let off = format!("{text}X-GNOME-Autostart-enabled=false\n");
+        std::fs::write(&path, &off).unwrap();
+        assert_eq!(in_force(&user.home).unwrap(), None);
+        let before = Entry { program: "/opt/other".into(), ..entry() };
+        assert_eq!(refresh(&before, &user.home, &user.folders, system).unwrap(), None);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), off);
+        // The user's word counts again.
+        assert!(on(&user, &entry(), system).is_some() && in_force(&user.home).unwrap().is_some());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((refreshed(), path.exists()), (None, false));
+        assert_eq!(in_force(&user.home).unwrap(), None);
+    }
+}
