@@ -14,11 +14,21 @@ pub(crate) fn has_more_rights_than_owner(folder: &Path) -> bool {
     user.is_root() && std::fs::metadata(folder).is_ok_and(is_anothers)
 }
 
-/// Whether this program runs with the rights of an administrator, which its user has to confirm.
-/// Where nobody has to confirm them, the user always has them.
+/// Whether this program runs with rights of an administrator that its user had to confirm. Where
+/// nobody has to (user account control is off), the user's programs have them anyway.
+#[cfg(windows)]
+pub(crate) fn has_more_rights_than_owner(_folder: &Path) -> bool {
+    const POLICIES: &str = "SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Policies\\System";
+    let control = windows_registry::LOCAL_MACHINE
+        .open(POLICIES)
+        .and_then(|policies| policies.get_u32("EnableLUA"));
+    control.is_ok_and(|is_on| is_on != 0) && is_elevated()
+}
+
+/// Whether the rights of this program were raised above its user's usual ones.
 #[cfg(windows)]
 #[allow(unsafe_code)]
-pub(crate) fn has_more_rights_than_owner(_folder: &Path) -> bool {
+fn is_elevated() -> bool {
     use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
     use windows_sys::Win32::Security::{
         GetTokenInformation, TOKEN_ELEVATION_TYPE, TOKEN_QUERY, TokenElevationType,
