@@ -160,6 +160,7 @@ fn write(home: &Home, made: &Made) -> Result<(), DesktopError> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::desktop::shortcut::tests::{User, entry, user};
@@ -169,7 +170,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn each_system_starts_the_launcher_by_its_own_kind_of_file() {
         for (system, place, expected) in [
             (
@@ -197,7 +197,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn it_follows_a_moved_launcher_and_leaves_what_the_user_changed() {
         let (user, system) = (user(), System::Freedesktop);
         let moved = Entry { program: "/srv/moved/launcher".into(), ..entry() };
