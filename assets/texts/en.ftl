@@ -3,6 +3,7 @@
 ## Titles and subtitles of the window's phases
 
 window-title = { $app } — update
+window-title-install = { $app } — installation
 idle-title = { $app }
 idle-subtitle = Check whether a new version is available
 checking-title = Checking for updates

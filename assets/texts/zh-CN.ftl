@@ -3,6 +3,7 @@
 ## 窗口各阶段的标题与副标题
 
 window-title = { $app } — 更新
+window-title-install = { $app } — 安装
 idle-title = { $app }
 idle-subtitle = 点击“检查更新”，查看是否有新版本
 checking-title = 正在检查更新

@@ -162,12 +162,13 @@ pub(crate) fn window_options(environment: &Environment, options: PresentOptions)
     let settings = &environment.settings;
     let active = environment.home.active().ok().map(|(_, record)| record);
     let app_name = shortcuts::name_in(&environment.home, settings);
+    let title = if active.is_some() { "window-title" } else { "window-title-install" };
     let folder = active.as_ref().map(|record| environment.home.container(&record.container));
     let own = active.and_then(|record| Some(record.icon?.under(&folder?)));
     let read = |file: PathBuf| Some((look::read(&file, look::SMALL).ok().flatten()?, file));
     let (icon, icon_file) = own.into_iter().chain(settings.icon.clone()).find_map(read).unzip();
     WindowOptions {
-        title: Texts::new(options.language).of_app(&app_name).get("window-title"),
+        title: Texts::new(options.language).of_app(&app_name).get(title),
         app_name,
         class: settings.app.to_string(),
         icon,

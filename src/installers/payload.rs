@@ -90,7 +90,8 @@ impl Payload {
             }));
             ICON.to_owned()
         };
-        let text = shipped_settings(&text, &path, &icon, is_managed)?;
+        let shipped = Shipped { name: &product.display_name, icon: &icon, is_managed };
+        let text = shipped.settings(&text, &path)?;
         files.push(PayloadFile::plain(LAUNCHER_SETTINGS, Content::Bytes(text.into_bytes())));
         files.extend(
             bundle.map(|path| PayloadFile::plain(INCLUDED_BUNDLE, Content::File(path.to_owned()))),
@@ -146,38 +147,68 @@ impl Content {
     }
 }
 
-/// `launcher.toml` as it is shipped: with the icon, and for a package manager without the launcher's
-/// own update. What the publisher wrote there stays.
-fn shipped_settings(
-    text: &str,
-    path: &Path,
-    icon: &str,
+/// What an installer says in `launcher.toml`, beside what the publisher wrote there.
+struct Shipped<'a> {
+    /// The app's name for people.
+    name: &'a str,
+    /// The path of the icon.
+    icon: &'a str,
+    /// Whether a package manager owns the files, and with them the launcher's own update.
     is_managed: bool,
-) -> Result<String, InstallerError> {
-    let refuse =
-        |reason: String| InstallerError::LauncherSettings { path: path.to_owned(), reason };
-    let settings =
-        Settings::parse(text, path).map_err(|error| refuse(crate::error_chain::line(&error)))?;
-    if settings.home.as_ref().is_some_and(|home| home.is_relative()) {
-        return Err(refuse(
-            "its home lies beside the program, where the next installation would replace the user's files; leave `home` out (the portable \
-             folder gets its own)"
-                .to_owned(),
-        ));
-    }
-    let mut table: toml::Table = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
-    if settings.icon.is_none() {
-        table.insert("icon".to_owned(), icon.into());
-    } else {
-        return Err(refuse(
-            "it has an icon of its own, which no installer brings; name it as icon in [app] of kuzflow.toml instead".to_owned(),
-        ));
-    }
-    if is_managed {
-        let launcher = table.entry("launcher").or_insert_with(|| toml::Table::new().into());
-        if let Some(launcher) = launcher.as_table_mut() {
-            launcher.insert("self_update".to_owned(), false.into());
+}
+
+impl Shipped<'_> {
+    /// `launcher.toml` as it is shipped. What the publisher wrote there stays; a name that nobody
+    /// has changed since `kuzflow init` is no such word.
+    fn settings(&self, text: &str, path: &Path) -> Result<String, InstallerError> {
+        let refuse =
+            |reason: String| InstallerError::LauncherSettings { path: path.to_owned(), reason };
+        let settings = Settings::parse(text, path)
+            .map_err(|error| refuse(crate::error_chain::line(&error)))?;
+        if settings.home.as_ref().is_some_and(|home| home.is_relative()) {
+            return Err(refuse(
+                "its home lies beside the program, where the next installation would replace the user's files; leave `home` out (the portable \
+                 folder gets its own)"
+                    .to_owned(),
+            ));
         }
+        if settings.icon.is_some() {
+            return Err(refuse(
+                "it has an icon of its own, which no installer brings; name it as icon in [app] of kuzflow.toml instead".to_owned(),
+            ));
+        }
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
+        table.insert("icon".to_owned(), self.icon.into());
+        if settings.display_name.is_empty() || settings.display_name == settings.app.as_str() {
+            table.insert("display_name".to_owned(), self.name.into());
+        }
+        if self.is_managed {
+            let launcher = table.entry("launcher").or_insert_with(|| toml::Table::new().into());
+            if let Some(launcher) = launcher.as_table_mut() {
+                launcher.insert("self_update".to_owned(), false.into());
+            }
+        }
+        toml::to_string(&table).map_err(|error| refuse(error.to_string()))
     }
-    toml::to_string(&table).map_err(|error| refuse(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_window_has_the_name_that_the_installer_has() {
+        let named = |display_name: &str| {
+            let shipped = Shipped { name: "My Notes", icon: "icon.png", is_managed: false };
+            let nodes = "[[nodes]]\nid = 'one'\nurl = 'https://example.com/'\n";
+            let text = format!("app = 'my-notes'\n{display_name}\n{nodes}");
+            let path = Path::new("launcher.toml");
+            let shipped = shipped.settings(&text, path).unwrap();
+            Settings::parse(&shipped, path).unwrap().display_name
+        };
+        assert_eq!(named(""), "My Notes");
+        assert_eq!(named("display_name = 'my-notes'"), "My Notes");
+        assert_eq!(named("display_name = 'Notes of the office'"), "Notes of the office");
+    }
 }
