@@ -69,6 +69,8 @@ fn start_once(
     notice_switch(session, &resolved);
     notice_unreadable(session, &resolved);
     let chosen = resolved.record.container.clone();
+    // Before the start is counted: a hook that a kill interrupts is no start that failed.
+    hooks::run_if_due(session, &resolved.record);
     let mut trial = count(session, resolved.record);
     // Where a rollback could not be written to disk, the started version is not the one that the
     // pointer names. Another launcher may have switched since the version was chosen; its files are
@@ -78,7 +80,6 @@ fn start_once(
             .home()
             .active()
             .is_ok_and(|(active, _)| active.container == trial.record.container);
-    hooks::run_if_due(session, &trial.record);
     let which = if is_active { Which::Active } else { Which::Any };
     if !trial.is_assessed() {
         return Ok(session.app.set(launch_or_other(session, &trial.record, which)?));

@@ -1,7 +1,7 @@
 //! The hooks of a release, through the real executables.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::support::program::write_script;
@@ -89,23 +89,36 @@ fn hooks_that_fail_are_reported_and_keep_nobody_from_starting_or_uninstalling() 
     assert!(!world.home().exists());
 }
 
+/// Starts the app, and kills the launcher while the hook waits.
+fn kill_in_hook(world: &World, gate: &Path) {
+    steps(world);
+    let mut command = world.launcher(&["--headless", "run"]);
+    let mut launcher = command.env("GATE", gate).stdout(Stdio::null()).spawn().unwrap();
+    until("the hook runs", || world.path("steps").exists());
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    steps(world);
+}
+
 #[test]
 fn a_launcher_that_is_killed_in_a_hook_leaves_it_to_the_next_start() {
     let waits = format!("{NOTES}; while [ ! -e \"$GATE\" ]; do sleep 0.1; done");
     let (world, _node) = World::installed("[update]\ncheck = 'never'\n", |world| {
         release(world, "1.0.0", &[("after-install", &waits)]);
     });
-    let gate = world.path("gate");
-    let mut command = world.launcher(&["--headless", "run"]);
-    let mut launcher = command.env("GATE", &gate).stdout(Stdio::null()).spawn().unwrap();
-    until("the hook runs", || world.path("steps").exists());
-    launcher.kill().unwrap();
-    launcher.wait().unwrap();
-    fs::write(&gate, "").unwrap();
-    steps(&world);
-    let output = world.launcher(&["--headless", "run"]).env("GATE", &gate).output().unwrap();
+    let [closed, open] = ["closed", "open"].map(|name| world.path(name));
+    fs::write(&open, "").unwrap();
+    kill_in_hook(&world, &closed);
+    let output = world.launcher(&["--headless", "run"]).env("GATE", &open).output().unwrap();
     assert_eq!(started_versions(&output), ["1.0.0"]);
     assert_eq!(steps(&world), ["after-install from= version=1.0.0", "app"]);
+    // A version whose hook is killed each time is no version that fails: it starts in the end.
+    release(&world, "1.1.0", &[("after-install", &waits)]);
+    world.update();
+    (0..3).for_each(|_| kill_in_hook(&world, &closed));
+    let output = world.launcher(&["--headless", "run"]).env("GATE", &open).output().unwrap();
+    assert_eq!(started_versions(&output), ["1.1.0"]);
+    assert_eq!(steps(&world), ["app"]);
 }
 
 #[test]
