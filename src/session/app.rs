@@ -10,7 +10,7 @@ use crate::error_chain;
 use crate::messages::protocol::{Event, Phase, Progress};
 use crate::model::incident::Incident;
 use crate::mutex;
-use crate::store::hooks::{self, HookError, HookOptions};
+use crate::store::hooks::{self, HookOptions};
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
 use crate::store::lock::HomeLock;
 use crate::store::switch::{self, SwitchOptions};
@@ -254,12 +254,8 @@ pub(crate) fn start(
     let options = SwitchOptions { variable, on_progress: &on_progress, ..SwitchOptions::PLAIN };
     let hook_options = HookOptions { variable, ..HookOptions::PLAIN };
     let mut chosen = switch::resolve_for_start(home, options)?;
-    let ran = HomeLock::take(home)
-        .map_err(HookError::from)
-        .and_then(|lock| hooks::after_install(home, &chosen.record, hook_options, &lock));
-    if let Err(error) = ran {
-        tracing::warn!(error = error_chain::line(&error), "a hook did not succeed");
-    }
+    // A failure is in the log; without settings nobody would read a notice.
+    let _ = hooks::run_if_due(home, &chosen.record, hook_options, || HomeLock::take(home));
     let started = launch_or_other(home, &chosen.record, Which::Active, call);
     if !matches!(started, Err(StoreError::Switched { .. })) {
         return started;

@@ -111,18 +111,37 @@ pub(super) fn forget(home: &Home, id: &ContainerId) {
     }
 }
 
+/// Runs the version's `after-install` under the lock that `lock` takes, if it is due. A launcher that
+/// is at work in the home may be running it: then this start leaves it to that one.
+///
+/// # Errors
+/// Those of the hook and of the lock, which are in the log by then. The caller starts the version
+/// all the same. After a final error the hook does not run again; otherwise the next start tries it.
+pub(crate) fn run_if_due(
+    home: &Home,
+    record: &InstalledRecord,
+    options: HookOptions,
+    lock: impl FnOnce() -> Result<HomeLock, StoreError>,
+) -> Result<(), HookError> {
+    if !is_due(home, &record.container) {
+        return Ok(());
+    }
+    let ended = lock()
+        .map_err(HookError::from)
+        .and_then(|lock| after_install(home, record, options, &lock));
+    ended.inspect_err(|error| {
+        tracing::warn!(error = error_chain::line(error), "a hook of the release did not succeed");
+    })
+}
+
 /// Whether the version has an `after-install` that did not run to its end yet.
-pub(crate) fn is_due(home: &Home, id: &ContainerId) -> bool {
+fn is_due(home: &Home, id: &ContainerId) -> bool {
     look::is_there(&home.due_hook(id)).unwrap_or(true)
 }
 
 /// Runs the version's `after-install`, if it is due. Meanwhile no launcher starts the version,
 /// except one that has waited for long.
-///
-/// # Errors
-/// The caller tells them and starts the version all the same. After [`HookError::Failed`] and
-/// [`HookError::Interrupted`] the hook does not run again; otherwise the next start tries it.
-pub(crate) fn after_install(
+fn after_install(
     home: &Home,
     record: &InstalledRecord,
     options: HookOptions,

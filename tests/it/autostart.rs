@@ -40,8 +40,8 @@ impl User {
 
     /// A launcher in another place, which is called with the same settings and home.
     fn say_with(&self, program: &Path, arguments: &[&str]) -> Reply {
-        let home = self.world.home();
-        let place = ["--home", text(&home), "--config", text(&self.world.config()), "--json"];
+        let (home, config) = (self.world.home(), self.world.config());
+        let place = ["--home", text(&home), "--config", text(&config), "--json"];
         let mut command = Command::new(program);
         command.args(place).args(arguments).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
         reply(&self.with_folders(command).output().unwrap())
@@ -103,7 +103,6 @@ fn the_start_at_login_follows_a_moved_launcher_and_goes_with_the_app() {
     assert_eq!(user.say_with(&old, &["autostart", "on"]).code, 0);
     fs::remove_file(&old).unwrap();
     // The moved launcher writes the entry anew while the app runs.
-    fs::write(user.world.path("app.sh"), "").unwrap();
     let app = user.world.container("1.0.0").join("app/run.sh");
     fs::write(&app, "#!/bin/sh\nsleep 8\n").unwrap();
     user.say_with(&new, &["run"]);
