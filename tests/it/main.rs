@@ -41,6 +41,7 @@ mod lasting_repairs;
 mod leaked_keys;
 mod making;
 mod moving;
+mod next_steps;
 mod notification;
 mod offline;
 #[cfg(windows)]

@@ -10,6 +10,7 @@ use super::shared::VerbError;
 use super::shared::output::Say;
 use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
 use super::shared::progress::bar;
+use super::shared::upload;
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::error_chain;
@@ -55,9 +56,12 @@ pub(super) fn patch(arguments: &PatchArguments, say: &Say) -> Result<Ending, Ver
         packs.make(from, to)?;
     }
     let published = packs.publish(&project, &keyring)?;
+    let has_all = published || packs.reported.iter().all(|pack| pack["status"] == "known");
+    if has_all {
+        upload::tell_next(&project, say);
+    }
     let status = if published { "done" } else { "nothing_to_do" };
     say.result(json!({ "status": status, "packs": packs.reported }));
-    let has_all = published || packs.reported.iter().all(|pack| pack["status"] == "known");
     Ok(if has_all { Ending::Done } else { Ending::NothingToDo })
 }
 

@@ -11,7 +11,7 @@ use super::rollout::permille;
 use super::shared::VerbError;
 use super::shared::output::Say;
 use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
-use super::shared::{offered, project};
+use super::shared::{offered, project, upload};
 use super::{patch, renew};
 use crate::app::Ending;
 use crate::app::streams::error_line;
@@ -189,7 +189,8 @@ pub(super) fn publish_with(
         tell_patch_sizes(project, &keyring);
     }
     let is_partial = offerings.iter().any(|offering| offering.release.rollout_permille < 1000);
-    say.next(&next_step(project, &arguments, packages.first().filter(|_| changes && is_partial)));
+    let partial = packages.first().filter(|_| changes && is_partial);
+    tell_next(project, &arguments, partial, say);
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let reported = packs.map(|packs| packs.reported).unwrap_or_default();
     say.result(json!({ "status": status, "releases": releases, "packs": reported }));
@@ -233,23 +234,21 @@ fn tell_patch_sizes(project: &Project, keyring: &Keyring) {
     }
 }
 
-/// What the publisher can do next; `partial` is a package that only a part of the installations
-/// gets so far.
-fn next_step(
+/// Tells what the publisher can do next; `partial` is a package that only a part of the
+/// installations gets so far.
+fn tell_next(
     project: &Project,
     arguments: &PublishArguments,
     partial: Option<&PackageToPublish>,
-) -> String {
+    say: &Say,
+) {
     let place = arguments.repo_option();
-    match partial {
-        Some(package) => format!(
+    say.next(&format!("kuzflow serve{place}, or {}", upload::copying(project)));
+    if let Some(package) = partial {
+        say.next(&format!(
             "kuzflow rollout{place} --version {} --percent 100, once it is well",
             package.release.container.version
-        ),
-        None => format!(
-            "kuzflow serve{place}, or copy {} to your web server: targets first, metadata/timestamp.json last",
-            project.repository().display()
-        ),
+        ));
     }
 }
 

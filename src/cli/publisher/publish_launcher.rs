@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::shared::output::Say;
 use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
+use super::shared::upload;
 use crate::app::Ending;
 use crate::host;
 use crate::model::{Platform, Version};
@@ -54,6 +55,7 @@ pub(super) fn publish(
         "launcher {version} for {platform} ({} bytes): {what}",
         description.pieces.length
     ));
+    upload::tell_next(&project, say);
     let status = if changes { "done" } else { "nothing_to_do" };
     say.result(json!({ "status": status, "version": version, "platform": platform, "length": description.pieces.length }));
     Ok(super::renew::warn_after(&project, Ending::Done))

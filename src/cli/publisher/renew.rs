@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::shared::VerbError;
 use super::shared::output::Say;
 use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
+use super::shared::upload;
 use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::error_chain;
@@ -144,6 +145,7 @@ fn finish(
     expired_patches: usize,
     say: &Say,
 ) -> Result<Ending, VerbError> {
+    upload::tell_next(project, say);
     let deadlines = project.deadlines(host::now())?;
     let expiring = warn(&deadlines);
     let ending = if report.left.is_empty() { expiring } else { Ending::Expiring };

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::shared::VerbError;
 use super::shared::output::Say;
 use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
+use super::shared::project::typed;
 use crate::app::Ending;
 use crate::host;
 use crate::model::{Platform, Version};
@@ -17,7 +18,7 @@ pub(super) const HELP: &str = "\
 Every client fetches the list of releases whole after each publish; without this it grows for ever. Installations of a retired version go
 on: they start, go back, verify, and update as before. Nobody can install it anew. It keeps by itself what somebody is offered: the newest
 release of each channel, what is being rolled out, and steps on the way to a release with a minimum version. To stop a bad release use
-`kuzflow rollout --halt`: that works at once, and can be taken back.
+`kuzflow rollout --halt`: that works from the upload on, and can be taken back.
 
 Example: kuzflow retire --repo my-app --keep 20 --older-than 180
          kuzflow retire --repo my-app 1.0.0 1.0.1";
@@ -83,10 +84,11 @@ pub(super) fn retire(arguments: RetireArguments, say: &Say) -> Result<Ending, Ve
         transaction.run()?;
     }
     tell(&retired, dry_run, say);
-    if !retired.releases.is_empty() && !dry_run {
+    if changes && !dry_run {
+        // The metadata goes first here: until it is there, it names what is deleted.
         say.next(&format!(
-            "bring {} to your web server: metadata first, timestamp.json last of it, and delete what is gone from targets after that",
-            project.repository().display()
+            "copy {} to your web server: metadata first, timestamp.json last of it, and delete what is gone from targets after that",
+            typed(&project.repository())
         ));
     }
     let status = match (changes, dry_run) {

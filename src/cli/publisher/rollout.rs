@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::renew;
 use super::shared::VerbError;
-use super::shared::offered;
 use super::shared::output::Say;
 use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
+use super::shared::{offered, upload};
 use crate::app::Ending;
 use crate::host;
 use crate::model::Version;
@@ -53,6 +53,7 @@ pub(super) fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending,
     })?;
     let ending = finish(transaction, say, "rollout changed")?;
     offered::tell_version(&project, &arguments.version, say)?;
+    upload::tell_next(&project, say);
     Ok(renew::warn_after(&project, ending))
 }
 

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::renew;
 use super::shared::VerbError;
 use super::shared::output::Say;
-use super::shared::passwords;
 use super::shared::place::{PUBLISHER_LOCK_TIMEOUT, RepositoryPlace};
+use super::shared::{passwords, upload};
 use crate::app::Ending;
 use crate::host;
 use crate::publish::transaction::when_free;
@@ -91,6 +91,7 @@ pub(super) fn rotate(arguments: &RotateArguments, say: &Say) -> Result<Ending, V
         project.launcher_folder().join("root.json").display()
     ));
     renew::renew_targets_if_pressing(&project, &keyring, say)?;
+    upload::tell_next(&project, say);
     let keys: Vec<_> = keys.iter().map(|key| key.to_string_lossy()).collect();
     say.result(json!({ "status": "done", "new_keys": keys }));
     Ok(renew::warn_after(&project, Ending::Done))

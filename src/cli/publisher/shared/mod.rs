@@ -3,6 +3,7 @@
 //! ```text
 //! place    the publisher's folder and its keys    project   where that folder is    passwords   of keys
 //! offered  what a release became                  progress  bars                    output      lines and JSON
+//! upload   what follows a change of the repository
 //! ```
 
 pub(crate) mod offered;
@@ -11,6 +12,7 @@ pub(crate) mod passwords;
 pub(crate) mod place;
 pub(crate) mod progress;
 pub(crate) mod project;
+pub(crate) mod upload;
 
 /// What ends a verb.
 pub(crate) type VerbError = Box<dyn std::error::Error>;
