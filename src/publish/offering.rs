@@ -152,7 +152,16 @@ impl Project {
             Some(published) => notes_differ(targets, published, &package.notes)?,
             None => false,
         };
-        Ok(terms::decide(&mut package.release, terms, published, &siblings, notes_differ))
+        let (standing, mut remarks) =
+            terms::decide(&mut package.release, terms, published, &siblings, notes_differ);
+        // Without this word, whoever has edited kuzflow.toml would take the new rules for
+        // published.
+        let rules = self.settings().incremental_update.hot_swap();
+        let has_others = package.release.hot_swap.as_ref().is_some_and(|signed| *signed != rules);
+        if standing == Standing::Changed && has_others {
+            remarks.push(Remark::RulesRetained);
+        }
+        Ok((standing, remarks))
     }
 
     /// A version that was taken out stays out unless the publisher asks for it. It can never be

@@ -52,12 +52,15 @@ pub enum Remark {
         /// The command that would change it.
         remedy: &'static str,
     },
+    /// kuzflow.toml has other rules for hot updates by now; they hold for new versions only.
+    RulesRetained,
     /// The release reaches no installation, or fewer than it seems.
     Unreached(String),
 }
 
 const ROLLOUT: &str = "kuzflow rollout";
 const AGAIN: &str = "kuzflow publish --again";
+const NEW_NOTES: &str = "kuzflow publish --again --notes FILE";
 
 /// Decides the terms of `release`, a package as it was built. `published` is its signed
 /// description, `siblings` are the packages of the same version for other platforms. `notes_differ`
@@ -78,9 +81,7 @@ pub(super) fn decide(
         *release = published.clone();
         return (Standing::Retained, remarks);
     }
-    let hot_swap = release.hot_swap.take();
     *release = published.clone();
-    release.hot_swap = hot_swap;
     apply(release, terms);
     (Standing::Changed, Vec::new())
 }
@@ -162,7 +163,7 @@ fn ignored(terms: &Terms, published: &Release, notes_differ: bool) -> Vec<Remark
         ignore("--minimum-launcher", stays(&published.minimum_launcher), AGAIN);
     }
     if notes_differ {
-        ignore("--notes", "its notes stay as they are".to_owned(), AGAIN);
+        ignore("--notes", "its notes stay as they are".to_owned(), NEW_NOTES);
     }
     remarks
 }
@@ -330,6 +331,10 @@ impl fmt::Display for Remark {
                     "{option} is not applied to what is published: {stays}; `{remedy}` changes it"
                 )
             }
+            Self::RulesRetained => f.write_str(
+                "its rules for hot updates (hot_swap_modules, critical_files) stay as they were published; those of kuzflow.toml now hold \
+                 from the next version on",
+            ),
             Self::Unreached(text) => f.write_str(text),
         }
     }

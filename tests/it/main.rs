@@ -53,6 +53,7 @@ mod packs;
 mod patches;
 mod peer_sharing;
 mod peers;
+mod published_again;
 mod publisher_clock;
 mod publisher_way;
 mod publishing;

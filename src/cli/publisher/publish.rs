@@ -213,7 +213,13 @@ fn package_to_publish(
     release.hot_swap = Some(project.settings().incremental_update.hot_swap());
     say.line(&format!("{} ({} bytes)", release.container, package.length));
     warn_of_names(project, &package.manifest);
-    let notes = arguments.notes_of(project, &release.container.version);
+    // `--again` changes what was typed; kuzflow.toml speaks of new releases.
+    let keeps_notes =
+        arguments.again && arguments.notes.is_empty() && project.is_published(&path)?;
+    let notes = match keeps_notes {
+        true => BTreeMap::new(),
+        false => arguments.notes_of(project, &release.container.version),
+    };
     if let Some(missing) = notes.values().find(|notes| !notes.is_file()) {
         return Err(no_notes(missing));
     }

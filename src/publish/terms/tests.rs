@@ -1,6 +1,7 @@
 //! Tests of `publish::terms`.
 
 use super::*;
+use crate::model::HotSwap;
 
 fn release(version: &str, platform: &str) -> Release {
     Release {
@@ -61,6 +62,21 @@ fn again_changes_what_is_stated_and_nothing_else() {
     assert!(all.halted, "nothing but `rollout --resume` ends a halt");
     assert_eq!((all.rollout_permille, all.channel.as_str()), (500, "Beta"));
     assert!(!change(Terms { again: true, mandatory: Some(false), ..Terms::default() }).mandatory);
+}
+
+/// Whoever makes a release mandatory does not sign other rules for running apps along.
+#[test]
+fn again_leaves_the_rules_for_hot_updates() {
+    let rules = |pattern: &str| {
+        Some(HotSwap { modules: vec![pattern.parse().unwrap()], critical: Vec::new() })
+    };
+    let again = Terms { again: true, mandatory: Some(true), ..Terms::default() };
+    for published in [rules("ui.*"), None] {
+        let published = Release { hot_swap: published, ..linux("1.0.0") };
+        let mut release = Release { hot_swap: rules("core.*"), ..linux("1.0.0") };
+        decide(&mut release, &again, Some(&published), &[], false);
+        assert_eq!(release, Release { mandatory: true, ..published });
+    }
 }
 
 #[test]
