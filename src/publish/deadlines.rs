@@ -1,7 +1,8 @@
 //! Computes until when signatures hold, and when someone must act.
 //!
-//! In: when each role expires, how long its signatures last, the time. Out: each role's deadline,
-//! the earliest first, and a sentence that says what to do. Never: a clock, a file.
+//! In: when each role expires, if that is known, how long its signatures last, the time. Out: each
+//! role's deadline, the earliest first, and a sentence that says what to do. Never: a clock, a
+//! file.
 
 use std::fmt;
 
@@ -24,6 +25,8 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 pub enum Urgency {
     /// Nobody needs to act yet.
     Fine,
+    /// Nobody knows until when the signature holds, and nobody would be warned before its end.
+    Unknown,
     /// Someone must sign it again soon.
     Soon,
     /// Clients already refuse it.
@@ -36,32 +39,32 @@ pub struct Deadline {
     /// The role that signs.
     #[serde(serialize_with = "as_text")]
     pub role: KeyRole,
-    /// Until when its signature holds.
-    pub expires: Time,
+    /// Until when its signature holds; `None` if that is not known.
+    pub expires: Option<Time>,
     /// How soon that is.
     pub state: Urgency,
-    /// The time from the given `now` to the deadline; negative once it is past.
+    /// The time at which this was true.
     #[serde(skip)]
-    left: SignedDuration,
+    now: Time,
 }
 
-/// The deadlines of all roles at the time `now`, the earliest first.
+/// The deadlines of all roles at the time `now`, the earliest first and unknown ones last.
 pub(crate) fn deadlines(
-    expiries: &[(KeyRole, Time)],
+    expiries: &[(KeyRole, Option<Time>)],
     lifetimes: &Lifetimes,
     now: Time,
 ) -> Vec<Deadline> {
-    let deadline = |&(role, expires): &(KeyRole, Time)| {
-        let left = expires.duration_since(now);
-        let state = match left {
-            left if left <= SignedDuration::ZERO => Urgency::Past,
-            left if left <= warning_time(role, lifetimes) => Urgency::Soon,
-            _ => Urgency::Fine,
+    let deadline = |&(role, expires): &(KeyRole, Option<Time>)| {
+        let state = match expires.map(|expires| expires.duration_since(now)) {
+            None => Urgency::Unknown,
+            Some(left) if left <= SignedDuration::ZERO => Urgency::Past,
+            Some(left) if left <= warning_time(role, lifetimes) => Urgency::Soon,
+            Some(_) => Urgency::Fine,
         };
-        Deadline { role, expires, state, left }
+        Deadline { role, expires, state, now }
     };
     let mut found: Vec<Deadline> = expiries.iter().map(deadline).collect();
-    found.sort_by_key(|deadline| deadline.expires);
+    found.sort_by_key(|deadline| (deadline.expires.is_none(), deadline.expires));
     found
 }
 
@@ -109,12 +112,20 @@ impl Deadline {
 /// Names the deadline, its consequence, and what to do.
 impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { role, expires, left, state } = self;
-        let when = match state {
-            Urgency::Past => format!("expired {} ago", span(-*left)),
-            Urgency::Soon | Urgency::Fine => format!("expires in {}", span(*left)),
+        let role = self.role;
+        let Some(expires) = self.expires else {
+            return write!(
+                f,
+                "until when the signature of the {role} role holds is not known: its document in metadata/ is missing or cannot be read, \
+                 and nobody is warned before its end. Copy metadata/ from the publisher's folder again, timestamp.json last"
+            );
         };
-        let verb = if self.role.is_offline() { "bring its key and run" } else { "run" };
+        let left = expires.duration_since(self.now);
+        let when = match self.state {
+            Urgency::Past => format!("expired {} ago", span(-left)),
+            _ => format!("expires in {}", span(left)),
+        };
+        let verb = if role.is_offline() { "bring its key and run" } else { "run" };
         let remedy = self.remedy();
         write!(
             f,
@@ -158,6 +169,7 @@ mod tests {
             (KeyRole::Timestamp, time("2026-12-08T00:00:00Z")),
             (KeyRole::Patches, time("2027-02-01T00:00:00Z")),
         ];
+        let expiries = expiries.map(|(role, expires)| (role, Some(expires)));
         let found = deadlines(&expiries, lifetimes, time(now)).into_iter();
         found.map(|deadline| (deadline.role.to_string(), deadline.state)).collect()
     }
@@ -194,11 +206,11 @@ mod tests {
     #[test]
     fn what_lasts_short_on_purpose_is_not_reported_from_its_first_day() {
         let short = Lifetimes { root_days: 30, timestamp_days: 1, ..Lifetimes::default() };
-        let root = [(KeyRole::Root, time("2027-03-01T00:00:00Z"))];
+        let root = [(KeyRole::Root, Some(time("2027-03-01T00:00:00Z")))];
         let state = |now: &str| deadlines(&root, &short, time(now))[0].state;
         assert_eq!(state("2027-02-13T00:00:00Z"), Urgency::Fine);
         assert_eq!(state("2027-02-14T00:00:00Z"), Urgency::Soon);
-        let timestamp = [(KeyRole::Timestamp, time("2026-12-02T00:00:00Z"))];
+        let timestamp = [(KeyRole::Timestamp, Some(time("2026-12-02T00:00:00Z")))];
         assert_eq!(
             deadlines(&timestamp, &short, time("2026-12-01T00:00:00Z"))[0].state,
             Urgency::Fine
@@ -210,9 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_is_not_known_is_not_fine() {
+        let expiries =
+            [(KeyRole::Root, None), (KeyRole::Timestamp, Some(time("2999-01-01T00:00:00Z")))];
+        let found = deadlines(&expiries, &Lifetimes::default(), time("2026-12-01T00:00:00Z"));
+        let roles: Vec<KeyRole> = found.iter().map(|deadline| deadline.role).collect();
+        assert_eq!(roles, [KeyRole::Timestamp, KeyRole::Root], "what is known comes first");
+        assert_eq!(most_urgent(&found), Urgency::Unknown);
+        assert!(found[1].is_pressing() && !found[0].is_pressing());
+        let said = found[1].to_string();
+        assert!(said.contains("root") && said.contains("not known"), "{said}");
+        assert!(Urgency::Unknown < Urgency::Soon, "an end that is near says more");
+    }
+
+    #[test]
     fn a_deadline_says_when_what_and_the_way_out() {
         let say = |role, now: &str| {
-            let expiries = [(role, time("2027-03-01T00:00:00Z"))];
+            let expiries = [(role, Some(time("2027-03-01T00:00:00Z")))];
             deadlines(&expiries, &Lifetimes::default(), time(now))[0].to_string()
         };
         let root = say(KeyRole::Root, "2027-02-14T06:00:00Z");

@@ -104,7 +104,8 @@ impl Project {
     /// # Errors
     /// The errors of reading the repository.
     pub fn deadlines(&self, now: Time) -> Result<Vec<Deadline>, PublishError> {
-        Ok(deadlines(&self.expiries()?, &self.settings().lifetimes, now))
+        let expiries = self.expiries()?.into_iter().map(|(role, expires)| (role, Some(expires)));
+        Ok(deadlines(&expiries.collect::<Vec<_>>(), &self.settings().lifetimes, now))
     }
 }
 

@@ -22,13 +22,14 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How often the server repeats the warning about the same deadline.
 const REMIND_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
-/// `GET /healthz`: the node, its releases and their expiry. 503 once a signature has expired.
+/// `GET /healthz`: the node, its releases and their expiry. 503 once a signature has expired; a
+/// warning while one expires soon, or its end is not known.
 pub(super) async fn healthz(State(shared): State<ServerState>) -> Response {
     let catalogue = shared.repository.catalogue().await;
     let deadlines = deadlines(&catalogue.expiries, &shared.options.lifetimes, host::now());
     let (status, code) = match most_urgent(&deadlines) {
         Urgency::Fine => ("ok", StatusCode::OK),
-        Urgency::Soon => ("warning", StatusCode::OK),
+        Urgency::Soon | Urgency::Unknown => ("warning", StatusCode::OK),
         Urgency::Past => ("expired", StatusCode::SERVICE_UNAVAILABLE),
     };
     let pressing: Vec<String> = deadlines
@@ -42,7 +43,7 @@ pub(super) async fn healthz(State(shared): State<ServerState>) -> Response {
         "region": shared.options.region,
         "metadata_version": catalogue.version,
         "metadata_expires": catalogue.expires,
-        "expires": deadlines.first().map(|first| first.expires),
+        "expires": deadlines.first().and_then(|first| first.expires),
         "deadlines": deadlines,
         "warnings": pressing,
         "releases": catalogue.releases.len(),
@@ -62,7 +63,7 @@ pub(super) async fn keep_reminding(shared: ServerState) {
         {
             match deadline.state {
                 Urgency::Past => tracing::error!("{deadline}"),
-                Urgency::Soon | Urgency::Fine => tracing::warn!("{deadline}"),
+                _ => tracing::warn!("{deadline}"),
             }
         }
         tokio::time::sleep(CHECK_INTERVAL).await;
@@ -107,7 +108,7 @@ mod tests {
         let mut reminder = Reminder::default();
         let mut stated = |expires: &str, hours: i64| {
             let now = now + SignedDuration::from_hours(hours);
-            let expiries = [(KeyRole::Timestamp, expires.parse().unwrap())];
+            let expiries = [(KeyRole::Timestamp, Some(expires.parse().unwrap()))];
             reminder.due(deadlines(&expiries, &Lifetimes::default(), now), now).len()
         };
         assert_eq!(stated("2026-12-10T00:00:00Z", 0), 0, "nothing is near");

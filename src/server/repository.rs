@@ -32,16 +32,16 @@ pub(super) struct Catalogue {
     pub(super) version: u64,
     /// When the timestamp expires.
     pub(super) expires: jiff::Timestamp,
-    /// When each role expires, as far as the documents say it.
-    pub(super) expiries: Vec<(KeyRole, jiff::Timestamp)>,
+    /// When each role expires; `None` where the document does not say it or cannot be read.
+    pub(super) expiries: Vec<(KeyRole, Option<jiff::Timestamp>)>,
     /// Every release of every app, in no order.
     pub(super) releases: Vec<SignedRelease>,
     /// The nodes that hold the repository, as published.
     pub(super) nodes: Vec<Node>,
-    /// Published packs between releases. They are usable until this time; afterwards clients update
-    /// without packs.
+    /// Published packs between releases. They are usable until this time; afterwards, or if it is
+    /// not known, clients update without packs.
     patches: Vec<SignedPatch>,
-    patches_expire: jiff::Timestamp,
+    patches_expire: Option<jiff::Timestamp>,
     targets: BTreeMap<String, TargetEntry>,
     /// The two files that show a change of the repository, and the number of the newest root, which
     /// neither of them names.
@@ -57,7 +57,7 @@ impl Catalogue {
 
     /// The packs that clients accept now.
     pub(super) fn usable_patches(&self) -> impl Iterator<Item = &SignedPatch> {
-        let usable = self.patches_expire > crate::host::now();
+        let usable = self.patches_expire.is_some_and(|expires| expires > crate::host::now());
         self.patches.iter().filter(move |_| usable)
     }
 
@@ -92,18 +92,20 @@ impl Catalogue {
             .meta
             .patches
             .map(|file| metadata.join(format!("{}.{PATCHES_ROLE}.json", file.version)));
-        let has_patches = patches_path.is_some();
-        let (patches, patches_expire) =
-            patches_path.map_or((Vec::new(), expires), |path| patches_of(&path, &releases));
-        let expiries = [
+        let mut expiries = vec![
             (KeyRole::Root, root_expiry(&metadata, seen.2)),
             (KeyRole::Targets, targets_expire),
             (KeyRole::Snapshot, snapshot.expires),
             (KeyRole::Timestamp, Some(expires)),
-            (KeyRole::Patches, Some(patches_expire).filter(|_| has_patches)),
         ];
-        let expiries =
-            expiries.into_iter().filter_map(|(role, time)| Some((role, time?))).collect();
+        let (patches, patches_expire) = match patches_path {
+            Some(path) => {
+                let found = patches_of(&path, &releases);
+                expiries.push((KeyRole::Patches, found.1));
+                found
+            }
+            None => (Vec::new(), None),
+        };
         Ok(Some(Self {
             version,
             expires,
@@ -175,13 +177,16 @@ fn release_of(name: &str, target: &TargetEntry) -> Option<SignedRelease> {
 
 /// The packs between `releases` in a list of patches, and when the list expires. A faulty list
 /// counts as an empty one, as for the clients.
-fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jiff::Timestamp) {
+fn patches_of(
+    path: &Path,
+    releases: &[SignedRelease],
+) -> (Vec<SignedPatch>, Option<jiff::Timestamp>) {
     let list = read(path).and_then(|bytes| parse::<Signed<Patches>>(path, &bytes));
     let Patches { targets, expires } = match list {
         Ok(list) => list.signed,
         Err(error) => {
             tracing::warn!(error = error_chain::line(&error), "there are no patches");
-            return (Vec::new(), jiff::Timestamp::MIN);
+            return (Vec::new(), None);
         }
     };
     let manifests: BTreeMap<&ContainerId, Digest> = releases
@@ -203,7 +208,7 @@ fn patches_of(path: &Path, releases: &[SignedRelease]) -> (Vec<SignedPatch>, jif
             packs.push(signed);
         }
     }
-    (packs, expires)
+    (packs, Some(expires))
 }
 
 /// The repository's folder with the newest readable catalogue.

@@ -52,11 +52,13 @@ pub(super) fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbErr
     let deadlines = project.deadlines(host::now())?;
     for deadline in &deadlines {
         let remark = match deadline.state {
-            Urgency::Fine => "",
+            Urgency::Fine | Urgency::Unknown => "",
             Urgency::Soon => "  SOON",
             Urgency::Past => "  EXPIRED",
         };
-        say.line(&format!("{} expires {}{remark}", deadline.role, deadline.expires));
+        let expires =
+            deadline.expires.map_or_else(|| "at an unknown time".to_owned(), |at| at.to_string());
+        say.line(&format!("{} expires {expires}{remark}", deadline.role));
     }
     // Signed metadata leaves usual values out. A reader of this output should not need to know
     // them, so it has all of them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kuzflow::testing::server::{ServerError, ServerOptions, app};
 use serde_json::json;
 
-use super::client::{ask, get};
+use super::client::{Answer, ask, get};
 use super::repository::{Repository, package_path};
 use super::running::Server;
 use crate::support::waiting::until;
@@ -232,4 +232,42 @@ fn healthz_reports_deadlines_and_turns_to_503_once_one_is_past() {
     std::fs::write(repository.path().join("metadata/5.root.json"), root.to_string()).unwrap();
     let past = health();
     assert_eq!((past.status, past.json()["deadlines"][0]["role"].as_str()), (503, Some("root")));
+}
+
+/// What a server cannot know it never calls fine: nobody would be warned before the end.
+#[test]
+fn healthz_warns_where_an_end_is_not_known() {
+    let mut repository = Repository::sample();
+    repository.publish();
+    let metadata = repository.path().join("metadata");
+    let roots = ["1.root.json", "2.root.json"].map(|name| metadata.join(name));
+    let health = || get(Server::start(repository.options()).address, "/healthz");
+    let unknown = |answer: &Answer| -> Vec<String> {
+        let answer = answer.json();
+        let deadlines = answer["deadlines"].as_array().unwrap().iter();
+        let unknown = deadlines.filter(|deadline| deadline["state"] == "unknown");
+        unknown
+            .inspect(|deadline| assert!(deadline["expires"].is_null(), "{deadline}"))
+            .map(|deadline| deadline["role"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let warns = |what: &str, role: &str| {
+        let found = health();
+        let body = found.json();
+        assert_eq!((found.status, body["status"].as_str()), (200, Some("warning")), "{what}");
+        assert_eq!(unknown(&found), [role], "{what}: {body}");
+        assert!(body["warnings"][0].as_str().unwrap().contains(role), "{what}: {body}");
+        assert_eq!(body["expires"], "2999-01-01T00:00:00Z", "the earliest that is known");
+    };
+    assert_eq!((health().json()["status"].as_str(), unknown(&health()).len()), (Some("ok"), 0));
+    let whole = std::fs::read(&roots[1]).unwrap();
+    std::fs::write(&roots[1], "{").unwrap();
+    warns("a root that cannot be read", "root");
+    std::fs::write(&roots[1], r#"{"signed": {"version": 2}, "signatures": []}"#).unwrap();
+    warns("a root that does not say its end", "root");
+    roots.iter().for_each(|root| std::fs::remove_file(root).unwrap());
+    warns("a copy without roots", "root");
+    std::fs::write(&roots[1], whole).unwrap();
+    std::fs::write(metadata.join("2.patches.json"), "{").unwrap();
+    warns("a list of patches that cannot be read", "patches");
 }

@@ -125,20 +125,24 @@ impl Repository {
                 .unwrap();
         };
         let version = self.version;
-        write(format!("{version}.root.json"), json!({ "version": version }));
+        let expires = "2999-01-01T00:00:00Z";
+        write(format!("{version}.root.json"), json!({ "version": version, "expires": expires }));
         write(
             format!("{version}.targets.json"),
-            json!({ "version": version, "targets": self.targets }),
+            json!({ "version": version, "expires": expires, "targets": self.targets }),
         );
         let meta = json!({ "targets.json": { "version": version }, "patches.json": { "version": version } });
         let list =
             json!({ "version": version, "expires": self.patches_expire, "targets": self.patches });
         write(format!("{version}.patches.json"), list);
-        write(format!("{version}.snapshot.json"), json!({ "version": version, "meta": meta }));
+        write(
+            format!("{version}.snapshot.json"),
+            json!({ "version": version, "expires": expires, "meta": meta }),
+        );
         let meta = json!({ "snapshot.json": { "version": version } });
         write(
             "timestamp.json".to_owned(),
-            json!({ "version": version, "expires": "2999-01-01T00:00:00Z", "meta": meta }),
+            json!({ "version": version, "expires": expires, "meta": meta }),
         );
     }
 }
