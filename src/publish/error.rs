@@ -58,7 +58,7 @@ pub enum PublishError {
     #[error("{0}")]
     Options(String),
     /// Another publisher is working in this folder.
-    #[error("another publisher is at work in {}", path.display())]
+    #[error("another publisher is at work in {}; wait until it is done, and call the same again", path.display())]
     Busy {
         /// The lock file.
         path: PathBuf,
@@ -123,7 +123,9 @@ pub enum PublishError {
     #[error("cannot {what}")]
     Crypto { what: &'static str, source: Cause },
     /// The repository's own metadata is inconsistent; nothing is signed on top of it.
-    #[error("the repository's {file} is damaged: {reason}")]
+    #[error(
+        "the repository's {file} is damaged: {reason}. Bring its folder back from a backup, or from a node that serves it"
+    )]
     Damaged {
         /// The file in `metadata`.
         file: String,
@@ -146,7 +148,7 @@ pub enum PublishError {
         container: ContainerId,
     },
     /// There is no published release of this version.
-    #[error("no release of version {version} is published")]
+    #[error("no release of version {version} is published; `kuzflow list` shows what is")]
     NoSuchRelease {
         /// The version that was asked for.
         version: Version,

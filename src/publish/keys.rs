@@ -29,7 +29,10 @@ use crate::mutex;
 /// OWASP's figure of 2023.
 const PASSWORD_ROUNDS: u32 = 600_000;
 
-const NO_KEY: &str = "it is not an Ed25519 key";
+const NO_KEY: &str = "it is not an Ed25519 key; bring the right one with --keys DIR";
+const NO_PEM: &str = "it is not a PEM file; bring the right one with --keys DIR";
+const NO_PKCS8: &str = "it is not a PKCS#8 key; bring the right one with --keys DIR";
+const OTHER_KEY: &str = "it is another key than its name says; bring the right one with --keys DIR";
 const NEEDS_PASSWORD: &str =
     "it needs a password: type it, pipe it in, or set KUZFLOW_KEY_PASSWORD";
 const WRONG_PASSWORD: &str =
@@ -95,11 +98,11 @@ impl KeyPair {
         text: &str,
         password: impl FnOnce() -> Option<String>,
     ) -> Result<Self, &'static str> {
-        let (label, document) = Document::from_pem(text).map_err(|_| "it is not a PEM file")?;
+        let (label, document) = Document::from_pem(text).map_err(|_| NO_PEM)?;
         let document = document.into_secret();
         let plain = if label == EncryptedPrivateKeyInfo::PEM_LABEL {
-            let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
-                .map_err(|_| "it is not a PKCS#8 key")?;
+            let encrypted =
+                EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|_| NO_PKCS8)?;
             let password = password().ok_or(NEEDS_PASSWORD)?;
             encrypted.decrypt(password).map_err(|_| WRONG_PASSWORD)?
         } else {
@@ -233,10 +236,7 @@ impl Keyring {
             };
             let pair = self.read(&path)?;
             if pair.id() != id {
-                return Err(PublishError::Key {
-                    path,
-                    reason: "it is another key than its name says",
-                });
+                return Err(PublishError::Key { path, reason: OTHER_KEY });
             }
             found.push(pair);
         }
@@ -364,5 +364,33 @@ mod tests {
         assert!(
             KeyPair::read(&path, || None).unwrap_err().to_string().contains("not an Ed25519 key")
         );
+    }
+
+    /// The folder of `--keys DIR` comes before the publisher's own, so the advice holds.
+    #[test]
+    fn a_key_that_is_not_the_right_one_names_the_way_to_bring_that() {
+        let [own, media] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let [key, other] = [(); 2].map(|()| KeyPair::generate().unwrap());
+        let name = key.file_name(KeyRole::Targets);
+        let encrypted =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let available = |folders: &[&tempfile::TempDir]| {
+            let keyring = Keyring::new(folders.iter().map(|folder| folder.path().to_owned()));
+            keyring.available(KeyRole::Targets, std::slice::from_ref(key.id()), &[])
+        };
+        for text in ["hello", encrypted, &encrypted.replace("ENCRYPTED ", ""), ""] {
+            let path = own.path().join(&name);
+            if text.is_empty() {
+                std::fs::remove_file(&path).unwrap();
+                other.write(&path, None).unwrap();
+            } else {
+                std::fs::write(&path, text).unwrap();
+            }
+            let reported = available(&[&own]).unwrap_err().to_string();
+            let helps = reported.contains(&name) && reported.contains("--keys DIR");
+            assert!(helps, "{text}: {reported}");
+        }
+        key.write(&media.path().join(&name), None).unwrap();
+        assert_eq!(available(&[&media, &own]).unwrap()[0].id(), key.id());
     }
 }
