@@ -64,6 +64,7 @@ mod server;
 mod slow_lines;
 #[cfg(target_os = "linux")]
 mod snapshots;
+mod socks;
 #[cfg(unix)]
 mod stand_ins;
 #[cfg(unix)]

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use crate::support::release::{self, NodeProcess, World};
 
@@ -122,7 +123,18 @@ fn silent_nodes_in_front_hold_nobody_up_and_are_asked_last_from_then_on() {
     let node = world.serve();
     let ((_one, first), (_two, second)) = (World::silent(), World::silent());
     world.configure(&[&first, &second, &node.address], "");
-    assert_eq!(world.offered().as_deref(), Some("1.0.0"));
+    // A silent node costs about a second. Without the other nodes beside it each would cost 30 s,
+    // every time; a busy computer slows down one attempt of three, and not all.
+    let mut durations = (0..3).map(|_| {
+        let _ = fs::remove_dir_all(world.home());
+        let began = Instant::now();
+        assert_eq!(world.offered().as_deref(), Some("1.0.0"));
+        began.elapsed()
+    });
+    assert!(
+        durations.any(|duration| duration < Duration::from_secs(10)),
+        "each check takes longer"
+    );
     let known = fs::read_to_string(world.home().join("known-nodes.json")).unwrap();
     assert!(known.contains(&first) && known.contains(&second), "{known}");
     assert!(!known.split("silent").nth(1).unwrap().contains(&node.address), "{known}");
