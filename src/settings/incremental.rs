@@ -220,7 +220,7 @@ pub(crate) const PUBLISHER_EXAMPLE: &str = r#"
 #max_patch_size = 10485760     # bytes; a larger pack is not published
 #latest_releases = 3           # from how many earlier releases packs are made; 0 for none
 #patch_retention_days = 30     # older packs are taken out of the repository
-#making_memory = 2147483648    # bytes that making a pack may need here
+#making_memory = 2147483648    # bytes that making a pack may need here; one very large file needs more
 #hot_swap_modules = ["manipulate.*", "ui.components.*", "config.*"] # what a running app can take over
 #critical_files = ["app.py", "updater_core/*"] # what always needs a new start
 #[performance]

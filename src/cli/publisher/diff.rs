@@ -49,7 +49,7 @@ pub(super) struct DiffArguments {
     /// Cores to use; all if absent.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Memory to use for making it, in MiB.
+    /// Memory to use for making it, in MiB; one very large file takes more.
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     memory: u64,
 }

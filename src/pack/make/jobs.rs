@@ -5,7 +5,7 @@
 //! streams that all groups share: only then is the number of literals known. In: a plan and the two
 //! trees. Out: coded groups and packed streams, all proved. Never: a group that does not decode to
 //! its files. The work takes about as much memory as the caller allows, and the literals of all
-//! large groups once.
+//! large groups once; a group that needs more for itself is coded alone, with what it needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
