@@ -28,9 +28,21 @@ fn a_release_is_one_call_and_says_what_comes_next() {
         "it is tried: {}",
         release.reply
     );
+    assert!(
+        release.errors.contains("warning: it has ended at once"),
+        "an app without a window is published with a word: {}",
+        release.errors
+    );
     assert!(release.reply.contains("next: kuzflow serve"), "{}", release.reply);
     let releases = listed(&app);
     assert_eq!(releases[0]["display_name"], "My App", "the name is said once");
+    // Where the publisher has said that it is a program of a terminal, there is no word.
+    let settings = app.join("kuzflow/kuzflow.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, text.replacen("level = 1\n", "level = 1\nconsole = true\n", 1)).unwrap();
+    let console = kuzflow(&app, &["release", "1.0.1"]);
+    assert_eq!(console.code, 0, "{}", console.errors);
+    assert!(!console.errors.contains("ended at once"), "{}", console.errors);
 
     // Neither keys nor the repository are in the package.
     let package =
@@ -100,6 +112,7 @@ fn a_trial_sees_what_a_user_would_see_and_nothing_of_the_publishers() {
         "{reported}"
     );
     assert_eq!(reported["result"]["wrote"].as_str().map(str::trim), Some("offscreen"));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("ended at once"), "it goes on");
 }
 
 #[test]

@@ -126,7 +126,8 @@ fn starts(
     say: &Say,
 ) -> Result<bool, VerbError> {
     let (id, Some(options)) = (id_of(request), trial) else { return Ok(true) };
-    match try_start::of_package(path, options, say)? {
+    let options = options.for_program(request.console);
+    match try_start::of_package(path, &options, say)? {
         Some(true) => {}
         Some(false) => {
             error_line(&format!(

@@ -8,6 +8,7 @@
 
 mod app;
 mod changes;
+mod early_end;
 mod words;
 
 use std::fs::File;
@@ -60,6 +61,16 @@ pub(super) struct TrialOptions {
     /// only.
     #[arg(long)]
     import_only: bool,
+    /// Whether the publisher says that the app is a program of a terminal.
+    #[arg(skip)]
+    has_console: bool,
+}
+
+impl TrialOptions {
+    /// The same for an app of which the publisher has said whether it is a program of a terminal.
+    pub(super) fn for_program(&self, has_console: bool) -> Self {
+        Self { has_console, ..self.clone() }
+    }
 }
 
 /// The arguments of `kuzflow try`.
@@ -182,7 +193,8 @@ impl Trial {
         app.end();
         let threads = Effort::default().threads;
         let changes = changes::find(&self.root(), &self.manifest, threads);
-        Ok(Outcome { fared, took, wrote: app.wrote(), changes })
+        let early_end = early_end::warning(&fared, &self.manifest, options);
+        Ok(Outcome { fared, took, wrote: app.wrote(), changes, early_end })
     }
 
     fn root(&self) -> PathBuf {
@@ -241,6 +253,8 @@ struct Outcome {
     /// The end of the app's output.
     wrote: String,
     changes: Vec<FileChange>,
+    /// A word about an app that should perhaps have gone on.
+    early_end: Option<&'static str>,
 }
 
 impl Outcome {
@@ -257,6 +271,9 @@ impl Outcome {
             tell_last(&self.wrote);
             hints(&self.wrote).iter().for_each(|hint| error_line(&format!("  {hint}")));
         }
+        if let Some(warning) = self.early_end {
+            error_line(&format!("warning: {warning}"));
+        }
         for warning in changes::warnings(&self.changes) {
             error_line(&format!("warning: {warning}"));
         }
@@ -265,6 +282,8 @@ impl Outcome {
     /// The same for scripts.
     fn report(&self, id: &ContainerId) -> Value {
         let code = if let Fared::Ended(code) = self.fared { Some(code) } else { None };
+        let mut hints = hints(&self.wrote);
+        hints.extend(self.early_end.map(str::to_owned));
         json!({
             "status": if self.fared.is_well() { "done" } else { "failed" },
             "container": id,
@@ -272,7 +291,7 @@ impl Outcome {
             "exit_code": code,
             "seconds": self.took.as_secs_f64(),
             "wrote": self.wrote,
-            "hints": hints(&self.wrote),
+            "hints": hints,
             "changed_files": self.changes,
         })
     }
