@@ -206,8 +206,8 @@ fn a_launcher_that_cannot_begin_says_once_that_nothing_was_changed() {
         ["problem-badsettings", "problem-homeofanotherprogram", "problem-appofanotherpublisher"]
     {
         let window = Window::scene(scene);
-        let said = window.harness.query_all_by_label_contains("Nothing was changed").count();
-        assert_eq!(said, 1, "{scene}");
+        let sentences = window.harness.query_all_by_label_contains("Nothing was changed").count();
+        assert_eq!(sentences, 1, "{scene}");
         assert!(window.sees("Close") && !window.sees("Try again"), "{scene}");
     }
 }
