@@ -172,6 +172,12 @@ pub(crate) fn exceeds_tries_in_doubt(rules: &Rules, failures: u32) -> bool {
     failures >= TRIES_WHEN_UP.max(rules.tries)
 }
 
+/// Whether a version that fails although no other one works either is left again after `failures`
+/// failures: by then another one may work.
+pub(crate) fn ends_excuse(failures: u32) -> bool {
+    failures > TRIES_WHEN_UP
+}
+
 /// Whether a version with `failures` failures in a row is rolled back.
 pub(crate) fn exceeds_tries(rules: &Rules, failures: u32, was_up: bool) -> bool {
     failures >= if was_up { TRIES_WHEN_UP.max(rules.tries) } else { rules.tries }

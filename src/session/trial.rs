@@ -17,16 +17,16 @@ use crate::store::launch;
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, HealthReport};
 use crate::store::rollback::{self, RollbackTarget};
-use crate::store::{InstalledRecord, Probation, StoreError, usage};
+use crate::store::{FailedRelease, InstalledRecord, Probation, StoreError, usage};
 
 /// A version whose start is being assessed.
 pub(super) struct Trial {
     pub(super) record: InstalledRecord,
     /// The version's probation, if it is on one.
     pub(super) probation: Option<Probation>,
-    /// The version whose place it took, since that did not come up. If this one fails as well, the
-    /// cause is this computer, and neither version is recorded as failed.
-    failed_before: Option<Version>,
+    /// The version whose place it took, since that did not come up. If no version comes up, the
+    /// cause is this computer, and none is recorded as failed.
+    failed_before: Option<FailedRelease>,
 }
 
 impl Trial {
@@ -45,6 +45,12 @@ impl Trial {
 
     pub(super) fn is_up(&self) -> bool {
         self.probation.as_ref().is_some_and(|probation| probation.up)
+    }
+
+    /// Whether another start now would only repeat what the user has seen.
+    fn user_decides(&self) -> bool {
+        self.is_up()
+            || self.probation.as_ref().is_some_and(|probation| probation.rollback_is_useless)
     }
 
     pub(super) fn was_settled(&self) -> bool {
@@ -66,10 +72,14 @@ impl Trial {
     /// Records that this version has come up: so the version before it failed by its own fault.
     pub(super) fn came_up(&mut self, session: &AppSession) {
         if let Some(probation) = &mut self.probation {
-            (probation.up, probation.failures) = (true, 0);
-            change(session, &self.record, |probation| {
-                Some(Probation { up: true, failures: 0, ..probation })
-            });
+            let up = |probation| Probation {
+                up: true,
+                failures: 0,
+                rollback_is_useless: false,
+                ..probation
+            };
+            *probation = up(probation.clone());
+            change(session, &self.record, |probation| Some(up(probation)));
         }
         if let Err(error) =
             probation::forget_failure(session.home(), &self.record.container.version)
@@ -89,14 +99,14 @@ impl Trial {
         }
     }
 
-    /// Records that this version has failed like the one whose place it took.
+    /// Ends the search for a version that comes up: this one has failed like those before it. The
+    /// one that was active at first is so again, unless this one had proved itself and that one had
+    /// not.
     pub(super) fn fallback_failed(&mut self, session: &AppSession) {
-        if let Some(version) = self.failed_before.take() {
-            tracing::error!(%version, container = %self.record.container, "both fail here: neither is recorded as failed");
-            // Two versions that have not proved themselves would take turns for ever.
+        if let Some(failed) = self.failed_before.take() {
             let id = &self.record.container;
-            let is_last = self.probation.is_some()
-                && fallback(session, id).is_none_or(|next| next.container.version == version);
+            tracing::error!(version = %failed.version, container = %id, "both fail here: neither is recorded as failed");
+            let is_last = self.probation.is_some();
             let back = session.lock_for_start();
             let back = back.and_then(|lock| {
                 probation::return_to_failed_release(session.home(), id, is_last, &lock)
@@ -217,7 +227,8 @@ pub(super) fn fail(session: &AppSession, trial: &mut Trial, rules: &Rules, is_su
     let (failures, up, rollback_is_useless) =
         (probation.failures, probation.up, probation.rollback_is_useless);
     change(session, &trial.record, |probation| Some(Probation { failures, ..probation }));
-    if rollback_is_useless {
+    // What kept every version from starting may have passed: later failures count again.
+    if rollback_is_useless && !health::ends_excuse(failures) {
         return false;
     }
     if is_sure {
@@ -227,11 +238,67 @@ pub(super) fn fail(session: &AppSession, trial: &mut Trial, rules: &Rules, is_su
     }
 }
 
-/// Whether `record` is still the version that is active and on probation: another launcher may have
+/// Counts a failure of the version on trial. Returns the version to start now; `None` if the user,
+/// who saw the failure, decides what is started next.
+///
+/// A version that replaces another failed one is left for the next one that can take its place,
+/// and each version is tried once in this search: `fallback` names none that failed. Where nothing
+/// is left to try, the search has failed. A failure that the user's arguments may have caused
+/// decides nothing until it has happened often enough.
+pub(super) fn after_failure(
+    session: &AppSession,
+    trial: &mut Trial,
+    rules: &Rules,
+    failure: LaunchFailure,
+    is_sure: bool,
+) -> Option<InstalledRecord> {
+    let id = trial.record.container.clone();
+    if !is_assessed_here(session, &trial.record) {
+        // The rollback to this version may not have been written to disk.
+        if is_sure {
+            trial.fallback_failed(session);
+        }
+        return None;
+    }
+    let exceeds_tries = fail(session, trial, rules, is_sure);
+    let has_fallback = fallback(session, &id).is_some();
+    let replaces = trial.failed_before.as_ref().map(|failed| failed.was_settled);
+    let had_proved_itself = trial.probation.is_none();
+    if let Some(was_settled) = replaces
+        && (is_sure || exceeds_tries)
+    {
+        // A proved version that fails like an unproved one stays; its next starts are assessed.
+        if !has_fallback || had_proved_itself && !was_settled {
+            trial.fallback_failed(session);
+            return None;
+        }
+        if had_proved_itself {
+            return go_back(session, &trial.record, failure).ok();
+        }
+    }
+    if has_fallback && exceeds_tries {
+        return go_back(session, &trial.record, failure).ok();
+    }
+    // Without a version that can take its place the user decides. So does the user where the
+    // version worked for a while, where no other version works either, or where it refused the
+    // user's arguments.
+    if !has_fallback || had_proved_itself || trial.user_decides() || !is_sure {
+        take_back_start(session, &trial.record);
+        return None;
+    }
+    Some(trial.record.clone())
+}
+
+/// Whether `record` is still the version that is active and assessed: another launcher may have
 /// rolled it back meanwhile.
-pub(super) fn is_assessed_here(session: &AppSession, record: &InstalledRecord) -> bool {
+fn is_assessed_here(session: &AppSession, record: &InstalledRecord) -> bool {
     match session.home().active() {
-        Ok((active, _)) => active.container == record.container && active.probation.is_some(),
+        Ok((active, _)) => {
+            let id = &record.container;
+            active.container == *id
+                && (active.probation.is_some()
+                    || probation::failed_release(session.home(), id).is_some())
+        }
         Err(error) => is_out_of_reach(&error),
     }
 }
@@ -323,3 +390,6 @@ pub(super) fn go_back(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

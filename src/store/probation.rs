@@ -47,8 +47,8 @@ pub(crate) fn begin_again(
 }
 
 /// Makes the version active again, with its files, that was left although it had proved itself, or
-/// although no other version is left to try (`is_last`): `failing`, which replaced it, fails on
-/// this computer as well. Does nothing in any other situation.
+/// although no other version was known to work (`is_last`): `failing`, the last one that was
+/// started in its place, fails on this computer as well. Does nothing in any other situation.
 pub(crate) fn return_to_failed_release(
     home: &Home,
     failing: &ContainerId,
@@ -61,16 +61,23 @@ pub(crate) fn return_to_failed_release(
         .filter(|failed_release| failed_release.was_settled || is_last)
         .filter(|failed_release| failed_release.fallback == *failing);
     let Some(failed_release) = failed_release else { return Ok(()) };
-    let back = ContainerId { version: failed_release.version, ..failing.clone() };
+    let back = ContainerId { version: failed_release.version.clone(), ..failing.clone() };
     // Its files of now, and not those of an earlier time when somebody switched away from it. They
     // lie with the version where the rollback could not set them aside.
     let point = rollback::points(home)?.into_iter().find(|point| {
-        point.container == back && point.reason == Reason::RolledBack && point.next == *failing
+        point.container == back
+            && point.reason == Reason::RolledBack
+            && (point.next == *failing || failed_release.names(&point.next.version))
     });
     rollback::go_to(home, &RollbackTarget { container: back, point, healthy: true }, lock)?;
     let (active, _) = home.active()?;
-    let probation =
-        Probation { rollback_is_useless: true, ..Probation::begin_again(jiff::Timestamp::now()) };
+    let now = jiff::Timestamp::now();
+    let probation = if failed_release.was_settled {
+        Probation::begin_again(now)
+    } else {
+        Probation { failures: 1, ..Probation::begin(now) }
+    };
+    let probation = Probation { rollback_is_useless: true, ..probation };
     home.set_active(&Active { probation: Some(probation), ..active })
 }
 
@@ -99,25 +106,35 @@ pub(crate) fn forget_failure(home: &Home, version: &Version) -> Result<(), Store
 }
 
 /// Records that `fallback` replaces `version`, which did not come up. `was_settled`: it had proved
-/// itself before.
+/// itself before. If `version` itself replaced another one, the search goes on for that one.
 pub(crate) fn record_failed_release(
     home: &Home,
     version: &Version,
     fallback: &ContainerId,
     was_settled: bool,
 ) -> Result<(), StoreError> {
-    let state = home.state()?;
-    let failed_release =
-        FailedRelease { version: version.clone(), fallback: fallback.clone(), was_settled };
+    let mut state = home.state()?;
+    let fallback = fallback.clone();
+    let failed_release = match state.failed_release.take() {
+        Some(first) if first.fallback.version == *version && !first.names(&fallback.version) => {
+            let also_failed = [first.also_failed, vec![version.clone()]].concat();
+            FailedRelease { fallback, also_failed, ..first }
+        }
+        _ => FailedRelease {
+            version: version.clone(),
+            fallback,
+            was_settled,
+            also_failed: Vec::new(),
+        },
+    };
     home.set_state(&HomeState { failed_release: Some(failed_release), ..state })
 }
 
 /// The version that did not come up before `fallback` replaced it, while it is unknown whether
 /// `fallback` comes up. A state that cannot be read names none: then the start goes on, and the
 /// version that was left stays recorded as failed.
-pub(crate) fn failed_release(home: &Home, fallback: &ContainerId) -> Option<Version> {
-    let failed_release = home.state().ok()?.failed_release?;
-    (failed_release.fallback == *fallback).then_some(failed_release.version)
+pub(crate) fn failed_release(home: &Home, fallback: &ContainerId) -> Option<FailedRelease> {
+    home.state().ok()?.failed_release.filter(|failed| failed.fallback == *fallback)
 }
 
 /// The fallback has come up: the failed release itself is the cause.
@@ -130,14 +147,16 @@ pub(crate) fn confirm_failed_release(home: &Home) -> Result<(), StoreError> {
     }
 }
 
-/// The fallback has failed as well: neither version is recorded as failed, and the release is
-/// offered again.
+/// The last fallback has failed as well: no version of the search is recorded as failed, and the
+/// release is offered again.
 pub(crate) fn withdraw_failed_release(home: &Home) -> Result<(), StoreError> {
     let mut state = home.state()?;
     let Some(failed_release) = state.failed_release.take() else { return Ok(()) };
-    state.failed.retain(|failed| *failed != failed_release.version);
+    state.failed.retain(|failed| !failed_release.names(failed));
     // A rollback to a version that does not start either needs no notice.
-    state.notices.retain(|notice| !matches!(&notice.what, Incident::RolledBack { from, .. } if *from == failed_release.version));
+    state.notices.retain(|notice| {
+        !matches!(&notice.what, Incident::RolledBack { from, .. } if failed_release.names(from))
+    });
     home.set_state(&state)
 }
 
@@ -225,7 +244,7 @@ mod tests {
             leave_notice(home, what, jiff::Timestamp::UNIX_EPOCH).unwrap();
         };
         begin();
-        assert_eq!(failed_release(home, &old), Some(new.clone()));
+        assert_eq!(failed_release(home, &old).map(|failed| failed.version), Some(new.clone()));
         assert_eq!(
             failed_release(home, &crate::store::fixture::id("3.0.0")),
             None,

@@ -101,11 +101,11 @@ impl InstalledRecord {
 
 // serde's `skip_serializing_if` requires this signature.
 #[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(schema: &u32) -> bool {
-    *schema == 0
+fn is_zero<T: Copy + Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
-/// A version that did not come up. If its fallback fails as well, the cause is this computer, and
+/// A version that did not come up. If no fallback comes up either, the cause is this computer, and
 /// the release is no longer recorded as failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FailedRelease {
@@ -115,6 +115,16 @@ pub(crate) struct FailedRelease {
     /// The version had proved itself before: if the fallback fails too, it becomes active again.
     #[serde(rename = "relapsed", default, skip_serializing_if = "std::ops::Not::not")]
     pub was_settled: bool,
+    /// Versions that were started in its place before `fallback`, and failed as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_failed: Vec<Version>,
+}
+
+impl FailedRelease {
+    /// Whether `version` failed in this search for a version that comes up.
+    pub(crate) fn names(&self, version: &Version) -> bool {
+        self.version == *version || self.also_failed.contains(version)
+    }
 }
 
 /// `state.json`: what this installation remembers between starts. The app starts without it.
@@ -142,6 +152,9 @@ pub(crate) struct HomeState {
     /// A version that did not come up, while it is unknown whether its fallback does.
     #[serde(rename = "accused", skip_serializing_if = "Option::is_none")]
     pub failed_release: Option<FailedRelease>,
+    /// Bytes of set-aside files that the user was last told of.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reported_set_aside: u64,
     /// The notices that the user has not seen yet, the oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "known_notices")]
     pub notices: Vec<Notice>,
@@ -170,6 +183,7 @@ mod tests {
             version: Version::new(2, 0, 0),
             fallback: "app_1.0.0_Linux_x86_64".parse().unwrap(),
             was_settled: true,
+            also_failed: Vec::new(),
         };
         let state = HomeState { failed_release: Some(failed), ..HomeState::default() };
         let json = serde_json::to_value(&state).unwrap();

@@ -91,8 +91,7 @@ impl RollbackTarget {
 pub(crate) fn fallback(home: &Home) -> Option<RollbackTarget> {
     let (active, _) = home.active().ok()?;
     let usual = usual(home, &active, known_points(home));
-    if active.probation.as_ref().is_some_and(|probation| probation.was_settled) {
-        // The active version worked once; only a version that did so too is likely to be better.
+    if wants_proved(home, &active) {
         return usual;
     }
     usual.or_else(|| {
@@ -106,6 +105,15 @@ pub(crate) fn fallback(home: &Home) -> Option<RollbackTarget> {
         let point = known_points(home).into_iter().find(|point| point.container == container);
         Some(RollbackTarget { container, point, healthy: false })
     })
+}
+
+/// Whether a rollback leads only to a version that is known to have worked: the active version did
+/// so too, or replaces one that did.
+fn wants_proved(home: &Home, active: &Active) -> bool {
+    let replaced = || home.stored_state().ok().flatten()?.failed_release;
+    active.probation.as_ref().is_some_and(|probation| probation.was_settled)
+        || replaced()
+            .is_some_and(|failed| failed.was_settled && failed.fallback == active.container)
 }
 
 /// A version to start instead of `failing` where the pointer cannot be read, so that a rollback is
@@ -148,11 +156,10 @@ fn default_target(home: &Home) -> Result<Option<RollbackTarget>, StoreError> {
 fn usual(home: &Home, active: &Active, mut points: Vec<Snapshot>) -> Option<RollbackTarget> {
     let failed = home.failed();
     let is_unproved = active.probation.as_ref().is_some_and(|probation| !probation.up);
-    // From a version that worked, a rollback leads only to a version that is known to have worked.
-    let was_settled = active.probation.as_ref().is_some_and(|probation| probation.was_settled);
+    let wants_proved = wants_proved(home, active);
     let unproved: Vec<_> = points
         .iter()
-        .filter(|point| was_settled && !point.healthy)
+        .filter(|point| wants_proved && !point.healthy)
         .map(|point| point.container.clone())
         .collect();
     let is_good = |id: &ContainerId| {
