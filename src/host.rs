@@ -26,6 +26,21 @@ pub(crate) fn arguments() -> Vec<OsString> {
     std::env::args_os().collect()
 }
 
+/// Makes a write past the largest size that the system allows for a file (`ulimit -f`) an error of
+/// that write, instead of this program's end. Programs that this one starts have the system's usual
+/// answer.
+pub fn outlive_size_limits() {
+    #[cfg(unix)]
+    {
+        use std::sync::Arc;
+        use std::sync::atomic::AtomicBool;
+        // That somebody listens is enough: nobody reads the flag. Where nobody can, such a write
+        // ends the program as before.
+        let signal = rustix::process::Signal::XFSZ.as_raw();
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+}
+
 /// Begins this program anew where its address space is limited: the GNU library then gives each
 /// thread 64 MB of it to allocate from, and would use it up. How many of these there may be it reads
 /// when a program begins. To be called before anything else; does nothing where it cannot.

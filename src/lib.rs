@@ -99,4 +99,4 @@ mod update;
 pub use cli::launcher::main as launcher_main;
 #[cfg(feature = "publisher")]
 pub use cli::publisher::main as publisher_main;
-pub use host::{attach_console, share_addresses};
+pub use host::{attach_console, outlive_size_limits, share_addresses};

@@ -1,10 +1,12 @@
-//! Makes text from outside (nodes, servers, peers, files) safe for a terminal, a log and a window.
-//! Ground floor.
+//! Makes text from outside (nodes, servers, peers, files) safe for a terminal, a log and a window,
+//! and reads the text of files that people write. Ground floor.
 //!
-//! In: any text. Out: the same text without characters that move the cursor, change colours or
-//! titles, or turn the direction of the text after them. Never: judges what the text says.
+//! In: any text, or the bytes of a file. Out: the same text without characters that move the cursor,
+//! change colours or titles, or turn the direction of the text after them; a file's text. Never:
+//! judges what the text says.
 
 use std::fmt::Write as _;
+use std::string::FromUtf8Error;
 
 /// Whether a character has an effect instead of a visible form: control characters, and characters
 /// that override the direction of writing or break a line unexpectedly.
@@ -12,6 +14,32 @@ fn acts(character: char) -> bool {
     let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
     character.is_control() || turns
 }
+
+/// The text of a file that a person has written. An editor may begin it with a byte order mark, and
+/// PowerShell's `>` writes UTF-16 with one.
+///
+/// # Errors
+/// [`NotText`] for any other encoding than these.
+pub(crate) fn of_file(bytes: Vec<u8>) -> Result<String, NotText> {
+    let utf16 = |read: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes[2..].as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| read(*pair)).collect();
+        String::from_utf16(&units).ok().filter(|_| rest.is_empty()).ok_or(NotText(None))
+    };
+    match bytes.as_slice() {
+        [0xFF, 0xFE, ..] => utf16(u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => utf16(u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => {
+            String::from_utf8(rest.to_vec()).map_err(|error| NotText(Some(error)))
+        }
+        _ => String::from_utf8(bytes).map_err(|error| NotText(Some(error))),
+    }
+}
+
+/// A file is no text, or text in an encoding that nobody can recognise.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not UTF-8 text: save it as UTF-8")]
+pub(crate) struct NotText(#[source] Option<FromUtf8Error>);
 
 /// Text of several lines: line feeds and tabs stay.
 pub(crate) fn text(text: &str) -> String {
@@ -51,6 +79,26 @@ mod tests {
     use super::*;
 
     const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2Jnode\r\n\u{9b}31m one\u{202e}txt.exe\u{7f}";
+
+    #[test]
+    fn a_file_is_read_in_every_encoding_that_marks_itself() {
+        let text = "app = '示例'\r\n";
+        let with_mark = |pair: fn(u16) -> [u8; 2]| {
+            let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
+            units.flat_map(pair).collect::<Vec<u8>>()
+        };
+        let marked = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
+        let [little, big] = [with_mark(u16::to_le_bytes), with_mark(u16::to_be_bytes)];
+        for bytes in [text.as_bytes().to_vec(), marked, little.clone(), big] {
+            assert_eq!(of_file(bytes).unwrap(), text);
+        }
+        let latin = b"name = 'caf\xE9'".to_vec();
+        let odd = [little.as_slice(), b"x"].concat();
+        for bytes in [latin, odd, vec![0xFF, 0xFE, 0x00, 0xD8]] {
+            assert!(of_file(bytes).unwrap_err().to_string().contains("save it as UTF-8"));
+        }
+        assert_eq!(of_file(Vec::new()).unwrap(), "");
+    }
 
     #[test]
     fn nothing_is_left_that_acts() {

@@ -11,6 +11,7 @@ use crate::look;
 use crate::messages::problem;
 use crate::messages::protocol::{Problem, ProblemKind};
 use crate::model::release::INCLUDED_BUNDLE;
+use crate::plain;
 use crate::settings::renewed::{self, Renewal};
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Home, StoreError};
@@ -93,7 +94,7 @@ impl Installation {
                 tracing::error!(error = error_chain::line(error), "root.json cannot be read")
             })
             .unwrap_or_default()
-            .map(without_byte_order_mark)
+            .map(as_utf8)
             .unwrap_or_default();
         let included = folder.join(INCLUDED_BUNDLE);
         // One that cannot be looked at is tried, so that the log says why it is of no use.
@@ -119,7 +120,9 @@ impl Installation {
         }
         let config = config_file(config);
         let text = look::read(&config, look::SMALL).unwrap_or_default().unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        // One wrong letter in a comment must not hide which app this is.
+        let text = plain::of_file(text.clone())
+            .unwrap_or_else(|_| String::from_utf8_lossy(&text).into_owned());
         let readable: Option<Readable> = toml::from_str(&text).ok();
         let (app, set) = readable.map_or((None, None), |readable| (readable.app, readable.home));
         match (home, app) {
@@ -136,7 +139,7 @@ impl Installation {
 /// copy of it.
 fn renewed_settings(config: &Path, home: &Home, shipped: &Settings) -> Option<Settings> {
     let bytes = renewed::read(&home.renewed_settings())?;
-    let text = String::from_utf8(look::read(config, look::SMALL).ok()??).ok()?;
+    let text = plain::of_file(look::read(config, look::SMALL).ok()??).ok()?;
     let over = Renewal::parse(&bytes, &shipped.app).and_then(|renewal| renewal.over(&text, config));
     match over {
         Ok((settings, passed_over)) => {
@@ -198,9 +201,9 @@ pub(crate) fn default_home(app: &str) -> Option<PathBuf> {
     Some(earlier.unwrap_or(usual))
 }
 
-/// Some editors of Windows begin a file with a mark that is no part of its text.
-fn without_byte_order_mark(bytes: Vec<u8>) -> Vec<u8> {
-    bytes.strip_prefix(b"\xEF\xBB\xBF").map(<[u8]>::to_vec).unwrap_or(bytes)
+/// The document as the publisher made it, whatever encoding a person has saved it in.
+fn as_utf8(bytes: Vec<u8>) -> Vec<u8> {
+    plain::of_file(bytes.clone()).map_or(bytes, String::into_bytes)
 }
 
 #[cfg(test)]
@@ -224,7 +227,9 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_a_file() {
-        assert_eq!(without_byte_order_mark(b"\xEF\xBB\xBF{}".to_vec()), b"{}");
-        assert_eq!(without_byte_order_mark(b"{}".to_vec()), b"{}");
+        assert_eq!(as_utf8(b"\xEF\xBB\xBF{}".to_vec()), b"{}");
+        assert_eq!(as_utf8(b"\xFF\xFE{\0}\0".to_vec()), b"{}");
+        assert_eq!(as_utf8(b"{\xE9}".to_vec()), b"{\xE9}", "what is wrong with it is said later");
+        assert_eq!(as_utf8(b"{}".to_vec()), b"{}");
     }
 }

@@ -4,6 +4,7 @@
 
 fn main() -> std::process::ExitCode {
     kuzflow::share_addresses();
+    kuzflow::outlive_size_limits();
     kuzflow::attach_console();
     kuzflow::launcher_main().end_process()
 }

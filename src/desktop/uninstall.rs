@@ -53,8 +53,9 @@ pub(crate) struct Uninstall<'a> {
     pub now: jiff::Timestamp,
 }
 
-/// Whether there is anything to uninstall.
-pub(crate) fn is_installed(home: &Home) -> bool {
+/// Whether there is anything to uninstall. The logs of this launcher alone are nothing: the call
+/// itself writes one.
+fn is_installed(home: &Home) -> bool {
     if matches!(home.owner(), Owner::Another(_)) {
         return false;
     }
@@ -71,9 +72,13 @@ pub(crate) fn is_installed(home: &Home) -> bool {
             found => found.is_err(),
         }
     };
+    let is_log_folder = |folder: &str| {
+        let found = look::at(&home.root().join(folder));
+        folder == "logs" && found.is_ok_and(|found| found.is_some_and(|found| found.is_dir()))
+    };
     let leftovers = || foreign(home).iter().any(|path| name_of(path).starts_with("uninstalling-"));
     Home::FILES.into_iter().any(is_file)
-        || Home::FOLDERS.into_iter().any(has_items)
+        || Home::FOLDERS.into_iter().any(|folder| has_items(folder) && !is_log_folder(folder))
         || leftovers()
         || shortcut::is_made(home)
         || autostart::is_made(home)
@@ -239,6 +244,18 @@ mod tests {
         assert!(!home.logs().join("launcher.log").exists() && !home.running().exists());
         assert!(!home.containers().join("sample_1.0.0_Linux_x86_64").exists());
         assert!(!uninstall(&home, false).unwrap().anything);
+    }
+
+    #[test]
+    fn an_empty_home_with_its_logs_is_no_installation() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("home"));
+        home.create().unwrap();
+        fs::write(home.logs().join("launcher.log"), "x").unwrap();
+        assert!(!uninstall(&home, true).unwrap().anything);
+        home.state().unwrap();
+        assert!(uninstall(&home, true).unwrap().anything);
+        assert!(!home.root().exists());
     }
 
     #[test]

@@ -213,6 +213,7 @@ fn of_file(error: &FileError) -> (ProblemKind, String) {
 fn kind_of(error: &std::io::Error) -> ProblemKind {
     match error.kind() {
         std::io::ErrorKind::NotFound => ProblemKind::FileMissing,
+        std::io::ErrorKind::FileTooLarge => ProblemKind::FileSizeLimit,
         std::io::ErrorKind::CrossesDevices => ProblemKind::AnotherDisk,
         _ if is_disk_full(error) => ProblemKind::DiskFull,
         _ if look::is_shortage(error) => ProblemKind::Exhausted,

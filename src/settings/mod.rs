@@ -22,6 +22,7 @@ use crate::file_error::FileResult as _;
 use crate::look;
 use crate::model::node::Node;
 use crate::model::platform::AppName;
+use crate::plain;
 
 /// The content of `launcher.toml`. Unknown keys are errors: a misspelt setting must not be ignored
 /// silently.
@@ -356,7 +357,7 @@ impl Settings {
         const READ: &str = "read the settings file";
         let bytes = look::read(path, look::SMALL).at(READ, path)?;
         let bytes = bytes.ok_or_else(|| SettingsError::Missing { path: path.to_owned() })?;
-        let text = String::from_utf8(bytes).map_err(std::io::Error::other).at(READ, path)?;
+        let text = plain::of_file(bytes).map_err(std::io::Error::other).at(READ, path)?;
         let mut settings = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         settings.icon = settings.icon.map(|icon| folder.join(icon));

@@ -34,7 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("programs", &[]),
     ("real_path", &["model"]),
     ("threads", &[]),
-    ("settings", &["file_error", "error_chain", "look", "model"]),
+    ("settings", &["file_error", "error_chain", "look", "model", "plain"]),
     (
         "container",
         &["mutex", "file_error", "durable", "look", "model", "parallel", "positional", "threads"],

@@ -44,8 +44,14 @@ pub(crate) fn peers(
         false => "peers-switched-off",
     }));
     let allowed = environment.settings.peers.enabled;
-    output.result(json!({ "status": "done", "peers": in_force, "allowed_by_publisher": allowed }));
-    Ok(Ending::Done)
+    // The user's word counts once the publisher allows sharing; until then nothing is switched on.
+    let (status, ending) = if what == What::On && !in_force {
+        ("nothing_to_do", Ending::NothingToDo)
+    } else {
+        ("done", Ending::Done)
+    };
+    output.result(json!({ "status": status, "peers": in_force, "allowed_by_publisher": allowed }));
+    Ok(ending)
 }
 
 fn serve(environment: &Environment, output: &Output) -> Ending {

@@ -33,6 +33,8 @@ pub enum ProblemKind {
     DiskFull,
     /// The system refused to write or read a folder or file.
     DiskError,
+    /// The system lets this program write no larger file.
+    FileSizeLimit,
     /// A required file or folder is missing.
     FileMissing,
     /// A part of the home lies on another disk, so that files cannot be moved between the two.
@@ -101,13 +103,14 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
         Self::MetadataExpired,
         Self::DiskFull,
         Self::DiskError,
+        Self::FileSizeLimit,
         Self::FileMissing,
         Self::AnotherDisk,
         Self::Exhausted,

@@ -75,7 +75,10 @@ fn is_at_the_beginning(kind: ProblemKind) -> bool {
 fn subject(kind: ProblemKind, language: Language) -> &'static str {
     match kind {
         ProblemKind::DiskFull => "1.3 GB",
-        ProblemKind::DiskError | ProblemKind::FileMissing | ProblemKind::AnotherDisk => PATH,
+        ProblemKind::DiskError
+        | ProblemKind::FileSizeLimit
+        | ProblemKind::FileMissing
+        | ProblemKind::AnotherDisk => PATH,
         ProblemKind::BadPackage => "app/data/predefined_classes.txt",
         ProblemKind::DidNotStart | ProblemKind::EndedWithError => match language {
             Language::English => "It closed by itself with error code 1.",
