@@ -29,7 +29,7 @@ use crate::session::channel;
 use crate::session::closing::CloseControl;
 use crate::session::restart::{Starter, Watcher};
 use crate::session::switching::{self, choose};
-use crate::store::{HomeState, maintenance, remove};
+use crate::store::{HomeState, maintenance, remove, snapshots};
 use crate::threads;
 use crate::trust::Freshness;
 use crate::update::check::CheckJob;
@@ -224,6 +224,7 @@ impl Driver {
             }
             Effect::Remove(id) => self.remove(id),
             Effect::Prune => self.prune(),
+            Effect::DeleteRetained(folder) => self.delete_retained(folder),
             Effect::PruneAutomatically => self.prune_automatically(),
             Effect::MeasureDisk => self.measure_disk(),
             Effect::Share(on) => {
@@ -371,6 +372,17 @@ impl Driver {
             pruned.map(drop).map_err(|error| problem::of_store(&error))
         };
         self.begin(prune, MachineInput::Removed);
+    }
+
+    fn delete_retained(&mut self, folder: PathBuf) {
+        let environment = self.environment();
+        let delete = move || {
+            let deleted = environment
+                .lock()
+                .and_then(|lock| snapshots::delete(&environment.home, &folder, &lock));
+            deleted.map_err(|error| problem::of_store(&error))
+        };
+        self.begin(delete, MachineInput::Removed);
     }
 
     fn prune_automatically(&mut self) {

@@ -54,10 +54,12 @@ pub(crate) fn installed(environment: &Environment) -> Result<Vec<InstalledVersio
 /// The retained user data of versions that were left.
 pub(crate) fn retained(environment: &Environment) -> Vec<RetainedFiles> {
     let home = &environment.home;
+    let only_copies = snapshots::only_copies(home).unwrap_or_default();
     let retained = |snapshot: &snapshots::Snapshot| RetainedFiles {
         version: snapshot.container.version.clone(),
         left: snapshot.left,
         folder: snapshot.place(home),
+        only_copy: only_copies.contains(snapshot),
     };
     // Only what can be read now and holds something is shown.
     let retained =

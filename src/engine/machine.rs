@@ -74,6 +74,7 @@ impl Machine {
             Command::Pin(version) => vec![Effect::Pin(version), Effect::List],
             Command::Remove(id) => vec![Effect::Remove(id)],
             Command::Prune => vec![Effect::Prune],
+            Command::DeleteRetained(folder) => vec![Effect::DeleteRetained(folder)],
             Command::List => vec![Effect::List],
             Command::MeasureDisk => vec![Effect::MeasureDisk],
             Command::Share(on) => vec![Effect::Share(on), Effect::List],

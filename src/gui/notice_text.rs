@@ -62,6 +62,14 @@ impl Texts {
                     None => self.get("notice-not-repaired-now"),
                 },
             ],
+            Incident::LeftAlone { version } => [
+                self.with("notice-left-alone", &[("version", &version.to_string())]),
+                self.get("notice-left-alone-now"),
+            ],
+            Incident::SetAside { bytes } => [
+                self.with("notice-set-aside", &[("size", &self.size(*bytes))]),
+                self.get("notice-set-aside-now"),
+            ],
             Incident::WorkedInStandIn { version, worked_in, .. } => [
                 self.with("notice-worked-in", &[("worked", &worked_in.to_string())]),
                 self.with("notice-worked-in-now", &[("version", &version.to_string())]),
@@ -214,6 +222,8 @@ mod tests {
                 },
                 Incident::Repaired { version: from.clone(), stand_in: None },
                 Incident::NotRepaired { version: from.clone(), stand_in: None },
+                Incident::SetAside { bytes: 2_000_000_000 },
+                Incident::LeftAlone { version: from.clone() },
             ] {
                 assert!(
                     texts

@@ -221,6 +221,12 @@ impl Texts {
             Incident::NotRepaired { version, stand_in: Some(stand_in) } => {
                 self.about_stand_in("incident-not-repaired-so", version, stand_in, zone)
             }
+            Incident::LeftAlone { version } => {
+                self.with("incident-left-alone", &[("version", &version.to_string())])
+            }
+            Incident::SetAside { bytes } => {
+                self.with("incident-set-aside", &[("size", &self.size(*bytes))])
+            }
             Incident::WorkedInStandIn { version, worked_in, retained } => {
                 let [version, worked_in] = [version, worked_in].map(ToString::to_string);
                 let path = retained.display().to_string();
@@ -341,6 +347,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::MetadataExpired => "problem-metadata-expired",
         ProblemKind::DiskFull => "problem-disk-full",
         ProblemKind::DiskError => "problem-disk-error",
+        ProblemKind::FileSizeLimit => "problem-file-size-limit",
         ProblemKind::FileMissing => "problem-file-missing",
         ProblemKind::AnotherDisk => "problem-another-disk",
         ProblemKind::Exhausted => "problem-exhausted",

@@ -180,6 +180,8 @@ pub(crate) enum Effect {
     Remove(ContainerId),
     /// Remove the versions beyond the number to keep.
     Prune,
+    /// Delete the user's files that were set aside in this folder.
+    DeleteRetained(PathBuf),
     /// The same automatically, once no urgent work is left.
     PruneAutomatically,
     /// Measure the disk use and report it.

@@ -82,6 +82,8 @@ pub enum Command {
     Repair(ContainerId),
     /// Delete the versions beyond the number that the settings retain.
     Prune,
+    /// Delete the user's files that were set aside in this folder.
+    DeleteRetained(PathBuf),
     /// Report the installed versions.
     List,
     /// Report how much disk space versions and retained files take.

@@ -87,6 +87,14 @@ pub enum Incident {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stand_in: Option<StandIn>,
     },
+    /// A version does not say that it is ready, and no window of it can be seen: it is left alone,
+    /// since a person may be using it.
+    LeftAlone { version: Version },
+    /// What was set aside, and nothing removes by itself, has grown large.
+    SetAside {
+        /// Bytes on disk.
+        bytes: u64,
+    },
     /// The user changed files in a version that stood in for another one, which runs again.
     WorkedInStandIn {
         /// The version that runs again.
@@ -121,14 +129,20 @@ impl Incident {
             }
             _ => None,
         };
-        self == earlier || repair_of(self).is_some_and(|of| repair_of(earlier) == Some(of))
+        let is_size = |what: &Self| matches!(what, Self::SetAside { .. });
+        self == earlier
+            || is_size(self) && is_size(earlier)
+            || repair_of(self).is_some_and(|of| repair_of(earlier) == Some(of))
     }
 
     /// Whether the incident concerns files of the user.
     pub const fn concerns_files(&self) -> bool {
         match self {
             Self::RolledBack { holds_files, .. } => *holds_files,
-            Self::NotSwitched { .. } | Self::HookFailed { .. } => false,
+            Self::NotSwitched { .. }
+            | Self::HookFailed { .. }
+            | Self::SetAside { .. }
+            | Self::LeftAlone { .. } => false,
             // The message for these says that no file was affected.
             Self::Unreadable { .. } | Self::Repaired { .. } | Self::NotRepaired { .. } => true,
             Self::Conflicts { .. } | Self::WorkedInStandIn { .. } => true,

@@ -9,6 +9,7 @@
 //! closing       as its window manager would       health       whether it came up, pure
 //! failed_start  what the user sees of it          instance     another start of the launcher asks
 //! hooks         what a release runs before its first start     the one beside the app
+//! set_aside     says when set-aside files are large
 //! ```
 //!
 //! In: an installation that starts, connections of the app. Out: a running app, events for it,
@@ -24,6 +25,7 @@ pub(crate) mod health;
 mod hooks;
 pub(crate) mod instance;
 pub(crate) mod restart;
+mod set_aside;
 pub(crate) mod supervisor;
 pub(crate) mod switching;
 mod trial;

@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use super::app::{self, Attending};
 use super::app_session::AppSession;
-use super::closing;
+use super::closing::{self, InUse};
 use super::health::{self, AppEnd, Assessment, Observation, Others, Rules};
 use super::hooks;
 use super::switching;
 use super::trial::{
-    Trial, change, count, fail, fallback, go_back, is_assessed_here, remember_failed, rules,
+    Trial, after_failure, change, count, fail, fallback, go_back, remember_failed, rules,
     take_back_start, withdraw_failed_release,
 };
 use crate::error_chain;
@@ -211,6 +211,14 @@ fn notice_unreadable(session: &AppSession, resolved: &Resolved) {
     }
 }
 
+/// Leaves a notice about an app that does not say that it is ready, if no window of it is seen: its
+/// user alone knows whether it hangs.
+fn notice_left_alone(session: &AppSession, record: &InstalledRecord, in_use: InUse) {
+    if in_use == InUse::Perhaps {
+        session.leave_notice(Incident::LeftAlone { version: record.container.version.clone() });
+    }
+}
+
 /// Watches `app` until the fate of its version is decided.
 fn attend(
     session: &AppSession,
@@ -242,11 +250,13 @@ fn attend(
             // The end was seen, and proves nothing.
             _ => return take_back_start(session, &trial.record),
         };
-        if app.ended().is_none() && closing::may_be_in_use(&app) {
+        let in_use = if app.ended().is_none() { closing::in_use(&app) } else { InUse::No };
+        if in_use != InUse::No {
             // Its user may have work in it, or read an error message: it is assessed when it has
             // ended.
             if !std::mem::replace(&mut is_left_alone, true) {
-                tracing::warn!(%failure, container = %trial.record.container, "a person may be using the app: it is left alone");
+                tracing::warn!(%failure, ?in_use, container = %trial.record.container, "a person may be using the app: it is left alone");
+                notice_left_alone(session, &trial.record, in_use);
             }
             std::thread::sleep(POLL_INTERVAL_WHEN_UP);
             continue;
@@ -258,8 +268,7 @@ fn attend(
             tracing::error!(error = error_chain::line(&error), "it cannot be ended");
         }
         let _alone = session.app.alone();
-        trial.fallback_failed(session);
-        let Some(next) = next_after_failure(session, &mut trial, &rules, failure, is_sure) else {
+        let Some(next) = after_failure(session, &mut trial, &rules, failure, is_sure) else {
             return;
         };
         match attending.replace(|| launch_or_other(session, &next, Which::Any)) {
@@ -281,33 +290,6 @@ fn attend(
             }
         }
     }
-}
-
-/// Counts a failure of the version on trial. Returns the version to start now; `None` if the user,
-/// who saw the failure, decides what is started next.
-fn next_after_failure(
-    session: &AppSession,
-    trial: &mut Trial,
-    rules: &Rules,
-    failure: LaunchFailure,
-    is_sure: bool,
-) -> Option<InstalledRecord> {
-    // A version that only took another one's place is not on probation.
-    if trial.probation.is_none() || !is_assessed_here(session, &trial.record) {
-        return None;
-    }
-    let exceeds_tries = fail(session, trial, rules, is_sure);
-    let has_fallback = fallback(session, &trial.record.container).is_some();
-    if has_fallback && exceeds_tries {
-        return go_back(session, &trial.record, failure).ok();
-    }
-    // Without a version that can take its place the user decides. So does the user where the
-    // version worked for a while, or refused the user's arguments.
-    if !has_fallback || trial.is_up() || !is_sure {
-        take_back_start(session, &trial.record);
-        return None;
-    }
-    Some(trial.record.clone())
 }
 
 /// The probation of a version that was just started, if it is the active one.

@@ -3,6 +3,7 @@
 //! In: a version, the home's lock. Out: the outcome of the switch, events on the way. Never: starts
 //! the app.
 
+use super::set_aside;
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::host;
@@ -79,6 +80,7 @@ pub(crate) fn prune_automatically(environment: &Environment) {
             tracing::warn!(error = error_chain::line(&error), "old versions could not be removed")
         }
     }
+    set_aside::report(environment);
 }
 
 /// The switch options of this launcher.

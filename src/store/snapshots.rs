@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::carry_over::{self, CARRIED};
 use super::files::{entries, exists, move_folder, read_json, remove_tree, replace_json};
-use super::lock::RunningLock;
+use super::lock::{HomeLock, RunningLock};
 use super::names::{LEAVING, REMOVED, is_snapshot_name};
 use super::{Home, StoreError};
 use crate::durable;
@@ -259,6 +259,28 @@ pub(super) fn complete(snapshot: &Snapshot) -> Result<(), StoreError> {
 /// gone.
 pub(super) fn remove(snapshot: &Snapshot) -> Result<(), StoreError> {
     Ok(remove_folder(&snapshot.folder)?)
+}
+
+/// The states in folders of their own that nothing removes by itself, the newest first: the user's
+/// files in them exist nowhere else.
+pub(crate) fn only_copies(home: &Home) -> Result<Vec<Snapshot>, StoreError> {
+    let mut only_copies = Vec::new();
+    for snapshot in list(home)? {
+        if snapshot.reason != Reason::Switched && snapshot.has_files()? {
+            only_copies.push(snapshot);
+        }
+    }
+    Ok(only_copies)
+}
+
+/// Deletes the state whose files are in `folder`, at a person's request. Files in a version's own
+/// folder are no such state.
+pub(crate) fn delete(home: &Home, folder: &Path, _lock: &HomeLock) -> Result<(), StoreError> {
+    let found = list(home)?.into_iter().find(|snapshot| snapshot.files() == *folder);
+    match found {
+        Some(snapshot) if snapshot.has_files()? => remove(&snapshot),
+        _ => Ok(()),
+    }
 }
 
 /// Renames the folder first: after an interruption it is no snapshot any more, and [`repair_left`]

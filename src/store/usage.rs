@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Home;
 use super::carry_over::CARRIED;
+use super::{Home, snapshots};
 use crate::look::{self, entries_if_readable};
 
 /// Disk use, bytes.
@@ -39,6 +39,15 @@ pub(crate) fn measure(home: &Home) -> Usage {
     }
     usage.folders.sort();
     usage
+}
+
+/// Bytes on disk of what was set aside and nothing removes by itself.
+pub(crate) fn set_aside(home: &Home) -> u64 {
+    let only_copies = snapshots::only_copies(home).unwrap_or_default();
+    let folders = only_copies.iter().map(|only_copy| only_copy.folder().to_owned());
+    let mut measuring = Measuring::default();
+    let all = folders.chain(home.set_aside().unwrap_or_default());
+    all.map(|folder| measuring.bytes(&folder)).sum()
 }
 
 /// Whether any user file lies in a version's folder, or in a folder of retained files. A file that

@@ -30,6 +30,7 @@ mod full_disk;
 mod handing_over;
 #[cfg(unix)]
 mod homes;
+mod honest_answers;
 #[cfg(unix)]
 mod hooks;
 #[cfg(target_os = "linux")]
@@ -39,6 +40,8 @@ mod incremental;
 mod installers;
 mod lasting_repairs;
 mod leaked_keys;
+#[cfg(target_os = "linux")]
+mod left_alone;
 mod making;
 mod moving;
 mod next_steps;

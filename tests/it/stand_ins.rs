@@ -96,6 +96,16 @@ fn a_version_that_stands_in_is_named_and_what_is_done_in_it_stays() {
     let list = world.say(&["list"]);
     let states = list.result["kept"].as_array().unwrap();
     assert!(states.iter().any(|state| state["version"] == "1.2.0"), "{states:?}");
+    // Only its user deletes it.
+    let output = world.launcher(&["list"]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = "Your files of version 1.2.0, set aside on ";
+    assert!(printed.contains(line) && printed.contains("prune --set-aside"), "{printed}");
+    let reply = world.say(&["prune", "--set-aside"]);
+    let deleted = reply.result["deleted"].as_array().unwrap();
+    assert_eq!((reply.code, deleted.len()), (0, 1), "{deleted:?}");
+    assert_eq!(count(&world.home(), "line b3"), 0);
+    assert_eq!(world.say(&["prune", "--set-aside"]).code, 3);
     drop(node);
 }
 

@@ -245,6 +245,10 @@ pub(super) enum Verb {
         /// (`list` names it); files that somebody has put among the app's own may be in it.
         #[arg(long)]
         damaged: bool,
+        /// Also delete your files that rollbacks set aside, and those of versions that stood in for
+        /// a damaged one (`list` names them). They exist nowhere else.
+        #[arg(long)]
+        set_aside: bool,
     },
 }
 

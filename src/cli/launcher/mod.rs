@@ -31,6 +31,7 @@ pub use self::arguments::Arguments;
 use self::arguments::{Verb, files_in_full};
 use self::invocation::Invocation;
 use self::updates::Accept;
+use self::versions::AlsoDelete;
 
 use crate::app::installation::{Installation, PlaceError};
 use crate::app::output::Output;
@@ -238,7 +239,9 @@ impl Invocation<'_> {
             Verb::Remove { version } => self.remove(&version),
             Verb::Verify { version, repair: true } => return self.repair(version.as_ref()),
             Verb::Verify { version, repair: false } => self.verify(version.as_ref()),
-            Verb::Prune { keep, damaged } => self.prune(keep, damaged),
+            Verb::Prune { keep, damaged, set_aside } => {
+                self.prune(keep, AlsoDelete { damaged, set_aside })
+            }
             Verb::Peers { what } => peers::peers(&self.environment(), what, self.output),
         };
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))

@@ -12,8 +12,17 @@ use crate::messages::problem;
 use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
 use crate::session::switching;
-use crate::store::{StoreError, maintenance, remove, rollback};
+use crate::store::{StoreError, maintenance, remove, rollback, snapshots};
 use crate::update::check;
+
+/// What `prune` deletes besides versions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AlsoDelete {
+    /// What repairs and new installations have set aside of damaged versions.
+    pub(super) damaged: bool,
+    /// The user's files that exist nowhere else.
+    pub(super) set_aside: bool,
+}
 
 impl Invocation<'_> {
     pub(super) fn list(&self) -> Result<Ending, StoreError> {
@@ -60,11 +69,17 @@ impl Invocation<'_> {
         let aside = self.place.home.set_aside()?;
         for folder in &aside {
             let size = texts.size(disk_use.of(folder).unwrap_or(0));
-            let arguments = [("path", folder.display().to_string()), ("size", size)];
-            self.output.say(&texts.with(
-                "versions-set-aside",
-                &arguments.each_ref().map(|(name, value)| (*name, value.as_str())),
-            ));
+            let path = folder.display().to_string();
+            self.output.say(&texts.with("versions-set-aside", &[("path", &path), ("size", &size)]));
+        }
+        for retained in retained.iter().filter(|retained| retained.only_copy) {
+            let version = retained.version.to_string();
+            let date = texts.moment(retained.left, &zone);
+            let path = retained.folder.display().to_string();
+            let size = texts.size(disk_use.of(&retained.folder).unwrap_or(0));
+            let facts = [("version", &version), ("date", &date), ("path", &path), ("size", &size)];
+            let facts = facts.map(|(name, value)| (name, value.as_str()));
+            self.output.say(&texts.with("versions-only-copy", &facts));
         }
         let aside: Vec<_> = aside.iter().map(|folder| folder.to_string_lossy()).collect();
         let (ending, status) = outcome(versions.is_empty());
@@ -217,12 +232,24 @@ impl Invocation<'_> {
         Ok(Ending::Done)
     }
 
-    pub(super) fn prune(&self, keep: Option<usize>, damaged: bool) -> Result<Ending, StoreError> {
+    pub(super) fn prune(
+        &self,
+        keep: Option<usize>,
+        also: AlsoDelete,
+    ) -> Result<Ending, StoreError> {
         let keep = keep.unwrap_or(self.place.settings.update.keep_versions);
         let (removed, deleted) = self.environment().remove_versions(|home, lock| {
             let removed = maintenance::prune(home, keep, lock)?;
-            let damaged = if damaged { remove::set_damaged_aside(home, lock)? } else { Vec::new() };
-            Ok((removed, damaged))
+            let mut deleted =
+                if also.damaged { remove::set_damaged_aside(home, lock)? } else { Vec::new() };
+            if also.set_aside {
+                for only_copy in snapshots::only_copies(home)? {
+                    let folder = only_copy.place(home);
+                    snapshots::delete(home, &folder, lock)?;
+                    deleted.push(folder);
+                }
+            }
+            Ok((removed, deleted))
         })?;
         for id in &removed {
             self.output.say(&format!("- {id}"));

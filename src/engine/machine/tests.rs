@@ -338,6 +338,9 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     let seen = Box::new(what);
     assert_eq!(command(&mut machine, Command::Seen(seen.clone())), [Effect::RemoveIncident(seen)]);
     assert_eq!(command(&mut machine, Command::Prune), [Effect::Prune]);
+    let (delete, deletes) =
+        (Command::DeleteRetained("f".into()), Effect::DeleteRetained("f".into()));
+    assert_eq!(command(&mut machine, delete), [deletes]);
     assert_eq!(command(&mut machine, Command::MeasureDisk), [Effect::MeasureDisk]);
     assert_eq!(command(&mut machine, Command::List), [Effect::List]);
     assert!(matches!(machine.phase(), Phase::Downloading { .. }));

@@ -121,6 +121,12 @@ impl Dialog {
             Incident::NotRepaired { .. } => {
                 self.particular(ui, "notice-why", &self.texts.get("notice-not-repaired-why"))
             }
+            Incident::LeftAlone { .. } => {
+                self.particular(ui, "notice-why", &self.texts.get("notice-left-alone-why"))
+            }
+            Incident::SetAside { .. } => {
+                self.particular(ui, "notice-why", &self.texts.get("notice-set-aside-why"))
+            }
             Incident::WorkedInStandIn { .. } => {
                 self.particular(ui, "notice-why", &self.texts.get("notice-worked-in-why"))
             }

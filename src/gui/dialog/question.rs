@@ -6,7 +6,7 @@ use egui::{RichText, Ui};
 use super::state::{Dialog, Page, Question};
 use crate::gui::theme::{self, Palette};
 use crate::gui::widgets::{self, Emphasis};
-use crate::messages::protocol::{Command, InstalledVersion, Phase};
+use crate::messages::protocol::{Command, InstalledVersion, Phase, RetainedFiles};
 
 /// Height of what surrounds the words of a question in the window, points: its frame, its answers,
 /// and a little distance.
@@ -31,6 +31,7 @@ impl Dialog {
         let words = match &question {
             Question::Prune => self.about_pruning(),
             Question::StepBack => self.about_stepping_back(),
+            Question::Delete(retained) => Some(self.about_deleting(retained)),
             Question::EndApp => self.about_ending(),
             Question::Remove(id) | Question::Switch(id) | Question::GoBack(id) => {
                 let version = self.view.installed.iter().find(|version| version.id == *id);
@@ -128,6 +129,19 @@ impl Dialog {
             emphasis: Emphasis::Primary,
             command: Command::Start,
         })
+    }
+
+    fn about_deleting(&self, retained: &RetainedFiles) -> Words {
+        let texts = &self.texts;
+        let date = texts.moment(retained.left, &self.options.zone);
+        let last = if retained.only_copy { "delete-text-only" } else { "delete-text" };
+        Words {
+            title: texts.with("delete-title", &[("version", &retained.version.to_string())]),
+            paragraphs: vec![texts.with("delete-text-date", &[("date", &date)]), texts.get(last)],
+            yes: "action-delete-now",
+            emphasis: Emphasis::Danger,
+            command: Command::DeleteRetained(retained.folder.clone()),
+        }
     }
 
     /// What becomes of the user's files at a switch; nothing if the app stores its files elsewhere.

@@ -10,6 +10,7 @@ use crate::gui::texts::{Language, Texts};
 use crate::gui::view_state::ViewState;
 use crate::gui::widgets::Mark;
 use crate::messages::mailbox::Handle;
+use crate::messages::protocol::RetainedFiles;
 use crate::model::ContainerId;
 use crate::model::incident::{Incident, Notice};
 use crate::settings::Theme;
@@ -91,7 +92,7 @@ pub(super) enum Page {
 }
 
 /// The action that waits for a second click.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Question {
     /// Delete a version.
     Remove(ContainerId),
@@ -103,6 +104,8 @@ pub(super) enum Question {
     StepBack,
     /// Delete the versions beyond the number to keep.
     Prune,
+    /// Delete retained files.
+    Delete(RetainedFiles),
     /// End the closing app by force.
     EndApp,
 }

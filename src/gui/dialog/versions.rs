@@ -172,13 +172,18 @@ impl Dialog {
         );
         for retained in self.view.retained.clone() {
             ui.add_space(8.0);
-            if self.retained_files(ui, &retained) {
+            let (open, delete) = self.retained_files(ui, &retained);
+            if open {
                 self.open_folder(&retained.folder);
+            }
+            if delete {
+                self.asking = Some(Question::Delete(retained));
             }
         }
     }
 
-    fn retained_files(&self, ui: &mut Ui, retained: &RetainedFiles) -> bool {
+    /// Returns whether to open the folder, and whether to delete it.
+    fn retained_files(&self, ui: &mut Ui, retained: &RetainedFiles) -> (bool, bool) {
         let colours = Palette::of(ui);
         let name = self.texts.with("retained-of", &[("version", &retained.version.to_string())]);
         let mut facts = self.texts.moment(retained.left, &self.options.zone);
@@ -200,10 +205,14 @@ impl Dialog {
                 ui.label(RichText::new(facts).size(12.5).color(colours.muted));
             })
         };
-        let button = |ui: &mut Ui| {
-            widgets::small_button(ui, &self.texts.get("action-open-folder"), Emphasis::Secondary)
-                .clicked()
+        let button = |ui: &mut Ui, name: &str, emphasis| {
+            widgets::small_button(ui, &self.texts.get(name), emphasis).clicked()
         };
-        egui::Sides::new().height(38.0).shrink_left().show(ui, lines, button).1
+        let buttons = |ui: &mut Ui| {
+            // Files in a version's folder go with the version.
+            let delete = own && button(ui, "action-delete", Emphasis::Danger);
+            (button(ui, "action-open-folder", Emphasis::Secondary), delete)
+        };
+        egui::Sides::new().height(38.0).shrink_left().show(ui, lines, buttons).1
     }
 }

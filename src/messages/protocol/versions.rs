@@ -63,6 +63,8 @@ pub struct RetainedFiles {
     /// Where they are: the version's folder, or a separate one.
     #[serde(serialize_with = "crate::model::readable::path")]
     pub folder: std::path::PathBuf,
+    /// Whether they exist nowhere else, in a folder of their own: only a person deletes them.
+    pub only_copy: bool,
 }
 
 /// Disk use in bytes. Blocks that files share are counted for each of them, so it is an upper
@@ -85,8 +87,12 @@ pub struct FolderUse {
 }
 
 impl DiskUse {
-    /// Bytes on disk of a folder, if it was measured.
+    /// Bytes on disk of a folder, if it was measured. Retained files lie in a folder that is measured
+    /// as a whole.
     pub fn of(&self, folder: &std::path::Path) -> Option<u64> {
-        self.folders.iter().find(|found| found.folder == folder).map(|found| found.bytes)
+        let is_it = |found: &&FolderUse| {
+            found.folder == folder || Some(found.folder.as_path()) == folder.parent()
+        };
+        self.folders.iter().find(is_it).map(|found| found.bytes)
     }
 }

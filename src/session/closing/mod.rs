@@ -277,16 +277,27 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Whether a person may be using the app: it, or a program that it started, has a window open, may
-/// have one that is hidden or cannot be seen, or reads from a terminal. Where that is unknown the
-/// answer is yes.
-pub(crate) fn may_be_in_use(app: &RunningApp) -> bool {
-    let Ok(tree) = processes::trees(&app.processes()) else { return true };
+/// Whether a person is using the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InUse {
+    /// A window of it, or of a program that it started, is open.
+    Yes,
+    /// It may have a window that is hidden or cannot be seen, or it reads from a terminal. Also if
+    /// that is unknown.
+    Perhaps,
+    No,
+}
+
+/// Looks whether a person is using the app.
+pub(crate) fn in_use(app: &RunningApp) -> InUse {
+    let Ok(tree) = processes::trees(&app.processes()) else { return InUse::Perhaps };
     let desktop = DisplayConnection::connect();
-    let has_no_window =
-        |desktop: &DisplayConnection| desktop.windows(&tree).is_ok_and(|found| found.is_empty());
-    desktop.as_ref().is_ok_and(|desktop| !has_no_window(desktop))
-        || may_face_a_person(&desktop, &tree)
+    match desktop.as_ref().map(|desktop| desktop.windows(&tree)) {
+        Ok(Ok(windows)) if !windows.is_empty() => InUse::Yes,
+        Ok(Err(_)) => InUse::Perhaps,
+        _ if may_face_a_person(&desktop, &tree) => InUse::Perhaps,
+        _ => InUse::No,
+    }
 }
 
 #[cfg(unix)]

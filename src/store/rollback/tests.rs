@@ -206,6 +206,19 @@ fn what_a_rollback_set_aside_stays_whatever_follows() {
     assert_eq!(fs::read_to_string(back.retained.join("data/work")).unwrap(), "a month of work");
     let superseded = snapshots::list(home).unwrap();
     assert_eq!(superseded.iter().filter(|point| point.reason == Reason::Switched).count(), 3);
+    // A person may delete it, and nothing else by that way.
+    assert!(crate::store::usage::set_aside(home) > 0);
+    snapshots::delete(home, &home.container(&ids[6]), lock).unwrap();
+    assert_eq!(fixture.read(&ids[6], "data/file").as_deref(), Some("7.0.0"));
+    let only_copies = snapshots::only_copies(home).unwrap();
+    assert_eq!(
+        only_copies.iter().map(|copy| copy.place(home)).collect::<Vec<_>>(),
+        [back.retained]
+    );
+    snapshots::delete(home, &only_copies[0].place(home), lock).unwrap();
+    assert_eq!(snapshots::only_copies(home).unwrap(), []);
+    assert_eq!(snapshots::list(home).unwrap().len(), superseded.len() - 1);
+    assert_eq!(crate::store::usage::set_aside(home), 0);
 }
 
 #[test]

@@ -215,3 +215,21 @@ fn retained_files_are_listed_and_can_be_opened() {
     window.click_nth("Open folder", last);
     assert!(window.sees_part("Cannot open the folder"));
 }
+
+/// The only copy of somebody's work goes after a question alone, and Return does not answer it.
+#[test]
+fn files_that_were_set_aside_are_deleted_after_a_question() {
+    let mut window = Window::scene("versions-all");
+    // The files of the other states lie in their versions' folders, and go with these.
+    assert_eq!(window.count("Delete…"), 1);
+    window.click_nth("Delete…", 0);
+    let question = "Delete your files from version 1.8.6?";
+    let only = "They exist only here. Once they are deleted, nothing brings them back.";
+    assert!(window.sees(question) && window.sees(only));
+    window.press(egui::Key::Enter);
+    assert!(!window.sees(question) && window.commands().is_empty());
+    window.click_nth("Delete…", 0);
+    window.click("Delete");
+    let folder = "/home/user/.local/share/labelimg/snapshots/20261121T194400.000000Z-labelimg_1.8.6_Linux_x86_64";
+    assert_eq!(window.commands(), [Command::DeleteRetained(folder.into())]);
+}

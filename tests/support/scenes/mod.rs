@@ -168,6 +168,7 @@ pub fn retained() -> Vec<RetainedFiles> {
         version: version.parse().unwrap(),
         left: left.parse().unwrap(),
         folder: folder(version),
+        only_copy: false,
     };
     vec![retained("1.8.4", "2026-09-03T08:02:00Z"), retained("1.8.0", "2026-03-17T08:01:00Z")]
 }
@@ -197,6 +198,7 @@ fn every_kind() -> Event {
         version: Version::new(1, 8, 6),
         left: "2026-11-21T19:44:00Z".parse().unwrap(),
         folder: own_folder(),
+        only_copy: true,
     };
     Event::Installed { versions, retained: std::iter::once(own).chain(retained()).collect() }
 }
