@@ -230,8 +230,8 @@ mod tests {
         assert_eq!(roles, [KeyRole::Timestamp, KeyRole::Root], "what is known comes first");
         assert_eq!(most_urgent(&found), Urgency::Unknown);
         assert!(found[1].is_pressing() && !found[0].is_pressing());
-        let said = found[1].to_string();
-        assert!(said.contains("root") && said.contains("not known"), "{said}");
+        let text = found[1].to_string();
+        assert!(text.contains("root") && text.contains("not known"), "{text}");
         assert!(Urgency::Unknown < Urgency::Soon, "an end that is near says more");
     }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::support::release::{World, text};
 
 /// What a verb wrote for people, and whether it changed what launchers read.
-struct Said {
+struct Output {
     text: String,
     has_changed: bool,
 }
@@ -20,27 +20,27 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn say(&self, arguments: &[&str]) -> Said {
+    fn say(&self, arguments: &[&str]) -> Output {
         let timestamp = self.folder.join("repository/metadata/timestamp.json");
         let before = fs::read(&timestamp).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
-        let output = command.args(arguments).args(["--repo", text(&self.folder)]).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(matches!(output.status.code(), Some(0 | 3)), "{arguments:?}: {errors}");
-        Said {
-            text: String::from_utf8(output.stdout).unwrap(),
+        let done = command.args(arguments).args(["--repo", text(&self.folder)]).output().unwrap();
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(matches!(done.status.code(), Some(0 | 3)), "{arguments:?}: {errors}");
+        Output {
+            text: String::from_utf8(done.stdout).unwrap(),
             has_changed: fs::read(&timestamp).unwrap() != before,
         }
     }
 }
 
 /// The lines that name a next step.
-fn steps(said: &Said) -> Vec<&str> {
-    said.text.lines().filter(|line| line.starts_with("next: ")).collect()
+fn steps(output: &Output) -> Vec<&str> {
+    output.text.lines().filter(|line| line.starts_with("next: ")).collect()
 }
 
-fn names_the_upload(said: &Said) -> bool {
-    steps(said)
+fn names_the_upload(output: &Output) -> bool {
+    steps(output)
         .iter()
         .any(|step| step.contains("to your web server") && step.contains("timestamp.json last"))
 }
@@ -74,9 +74,9 @@ fn each_verb_that_changes_the_repository_says_that_it_must_be_uploaded() {
         &["rollout", "--version", "1.2.0", "--percent", "100"],
         &["retire", "1.0.0"],
     ] {
-        let said = publisher.say(arguments);
-        assert!(said.has_changed, "{arguments:?} changes nothing: {}", said.text);
-        assert!(names_the_upload(&said), "{arguments:?}: {}", said.text);
+        let output = publisher.say(arguments);
+        assert!(output.has_changed, "{arguments:?} changes nothing: {}", output.text);
+        assert!(names_the_upload(&output), "{arguments:?}: {}", output.text);
     }
     // Whoever repeats a halt may have forgotten the upload.
     publisher.say(&[&rollout[..], &["--halt"]].concat());
@@ -86,8 +86,8 @@ fn each_verb_that_changes_the_repository_says_that_it_must_be_uploaded() {
     for arguments in
         [&["list"][..], &["retire", "--keep", "1", "--dry-run"], &["retire", "--keep", "9"]]
     {
-        let said = publisher.say(arguments);
-        assert!(!said.has_changed && steps(&said).is_empty(), "{arguments:?}: {}", said.text);
+        let output = publisher.say(arguments);
+        assert!(!output.has_changed && steps(&output).is_empty(), "{arguments:?}: {}", output.text);
     }
     drop(publisher.world);
 }
@@ -99,9 +99,9 @@ fn a_release_for_a_part_says_both_steps_in_their_order() {
     let package = world.build("1.0.0", &BTreeMap::new());
     let folder = world.path("publisher");
     let publisher = Publisher { world, folder };
-    let said = publisher.say(&["publish", text(&package), "--rollout", "10"]);
-    let found = steps(&said);
-    assert_eq!(found.len(), 2, "{}", said.text);
-    assert!(found[0].contains("timestamp.json last"), "{}", said.text);
-    assert!(found[1].contains("--version 1.0.0 --percent 100"), "{}", said.text);
+    let output = publisher.say(&["publish", text(&package), "--rollout", "10"]);
+    let found = steps(&output);
+    assert_eq!(found.len(), 2, "{}", output.text);
+    assert!(found[0].contains("timestamp.json last"), "{}", output.text);
+    assert!(found[1].contains("--version 1.0.0 --percent 100"), "{}", output.text);
 }

@@ -71,6 +71,10 @@ impl TrialOptions {
     pub(super) fn for_program(&self, has_console: bool) -> Self {
         Self { has_console, ..self.clone() }
     }
+
+    fn may_end(&self) -> bool {
+        self.import_only || self.has_console
+    }
 }
 
 /// The arguments of `kuzflow try`.
@@ -193,7 +197,7 @@ impl Trial {
         app.end();
         let threads = Effort::default().threads;
         let changes = changes::find(&self.root(), &self.manifest, threads);
-        let early_end = early_end::warning(&fared, &self.manifest, options);
+        let early_end = early_end::warning(&fared, &self.manifest, options.may_end());
         Ok(Outcome { fared, took, wrote: app.wrote(), changes, early_end })
     }
 
