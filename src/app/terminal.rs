@@ -46,12 +46,15 @@ pub(crate) fn follow_bundle(
     follow_until(handle, output, "checking-file-title", &until, &tell_refusal)
 }
 
+/// What is said of the last phase, and how the verb ends.
+type Tell<'a> = &'a dyn Fn(&Phase, Option<&Plan>, &Output, Ending) -> Ending;
+
 fn follow_until(
     handle: &Handle,
     output: &Output,
     check: &str,
     until: &dyn Fn(&Phase) -> Option<Ending>,
-    tell: &dyn Fn(&Phase, Option<&Plan>, &Output, Ending) -> Ending,
+    tell: Tell<'_>,
 ) -> Ending {
     let mut bars = Bars::default();
     let mut plan = None;

@@ -100,8 +100,8 @@ fn a_release_of_this_project_has_its_programs_manuals_completions_and_checksums(
         // The second run makes the same bytes.
         assert!(bytes == fs::read(built.release("again").join(name)).unwrap(), "{name}");
     }
-    let deb = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
-    let deb = deb.filter(|path| path.extension().is_some_and(|it| it == "deb")).next().unwrap();
+    let mut made = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let deb = made.find(|path| path.extension().is_some_and(|it| it == "deb")).unwrap();
     assert!(text(&deb).contains(&named("kuzflow_")));
     let Some(list) = tool("dpkg-deb", &["--contents", text(&deb)]) else { return };
     for file in [
