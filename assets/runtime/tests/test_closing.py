@@ -79,8 +79,7 @@ class Closing(unittest.TestCase):
                 done = subprocess.run(
                     [sys.executable, "-c", app],
                     env=surroundings,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
+                    capture_output=True,
                     timeout=120,
                     check=False,
                 )
@@ -88,7 +87,9 @@ class Closing(unittest.TestCase):
 
     def test_a_window_in_the_panel_is_asked_and_keeps_its_work(self):
         for by_itself in (True, False):
-            put_away = f"app.setQuitOnLastWindowClosed({by_itself})\nw = Window('w', True); w.hide()"
+            put_away = (
+                f"app.setQuitOnLastWindowClosed({by_itself})\nw = Window('w', True); w.hide()"
+            )
             self.outcome(put_away, ["None w", "goes on"])
 
     def test_windows_that_agree_let_the_app_end(self):
@@ -98,7 +99,9 @@ class Closing(unittest.TestCase):
         """It is asked last, and then it is the one that its user can go on with: Qt would have
         ended the app with the other one."""
         scene = "a, b = Window('a', True), Window('b'); a.hide()"
-        self.outcome(scene, ["False b a", "goes on", "True False"], "print(a.isVisible(), b.isVisible())")
+        self.outcome(
+            scene, ["False b a", "goes on", "True False"], "print(a.isVisible(), b.isVisible())"
+        )
 
     def test_what_lies_behind_a_window_that_refuses_is_not_touched(self):
         scene = "a, b = Window('a'), Window('b', True); a.hide()"
