@@ -53,7 +53,7 @@ fn settings_and_root_in_another_encoding_are_read_or_named() {
 
     world.configure(&[&node.address], "");
     let mut bytes = fs::read(world.config()).unwrap();
-    bytes.extend(b"# caf\xE9\n");
+    bytes.extend(b"# \xE9t\xE9\n");
     fs::write(world.config(), bytes).unwrap();
     let reply = world.say(&["check"]);
     assert_eq!(reply.code, 1);
