@@ -26,7 +26,7 @@ use crate::error_chain;
 use crate::host;
 use crate::messages::protocol::Event;
 use crate::model::incident::{Incident, LaunchFailure};
-use crate::store::launch::{self, Call, RunningApp, Which, exit_code};
+use crate::store::launch::{self, Call, RunningApp, Which, WindowOwners, exit_code};
 use crate::store::switch::{self, Resolved};
 use crate::store::{InstalledRecord, Probation, StoreError};
 use crate::threads;
@@ -263,7 +263,7 @@ fn attend(
         }
         tracing::error!(%failure, container = %trial.record.container, age = ?app.age(), "a version that has to prove itself failed");
         if app.ended().is_none()
-            && let Err(error) = app.stop(HUNG_APP_TIMEOUT)
+            && let Err(error) = app.stop(HUNG_APP_TIMEOUT, &WindowOwners::default())
         {
             tracing::error!(error = error_chain::line(&error), "it cannot be ended");
         }

@@ -1,5 +1,6 @@
 //! Starts a version without a shell, and ends it.
 
+mod ending;
 mod needs;
 
 use std::process::{Child, ExitStatus};
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::ending::WindowOwners;
 pub(crate) use self::needs::Which;
 use self::needs::{give_health_file, hold, keep_errors, not_started};
 pub(crate) use super::app_environment::Variable;
@@ -34,6 +36,8 @@ pub(crate) struct RunningApp {
     first_started: String,
     /// The processes that run once the child has ended.
     after: Mutex<After>,
+    /// The processes that got this launcher's order to end, the first one among them.
+    ordered: Mutex<Vec<Process>>,
     lock: Mutex<Option<RunningLock>>,
     health: Option<HealthFile>,
     errors: Option<OutputFile>,
@@ -95,6 +99,7 @@ pub(crate) fn start(
         first_started: processes::start(child.id()).unwrap_or_default(),
         child: Mutex::new(child),
         after: Mutex::new(After::First),
+        ordered: Mutex::default(),
         lock: Mutex::new(lock),
         reports_up: record.launch.reports_up && health.is_some(),
         health,
@@ -112,6 +117,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const SUCCESSORS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest single wait for the successors of the first process.
 const MAX_WAIT_FOR_SUCCESSORS: Duration = Duration::from_secs(60 * 60);
+/// Pause between two orders to end by force: a process may have started another one meanwhile.
+const PAUSE_BETWEEN_ORDERS: Duration = Duration::from_millis(100);
 /// Pause between two looks at a child that was asked to end.
 const POLL_INTERVAL_WHILE_ENDING: Duration = Duration::from_millis(10);
 
@@ -205,6 +212,7 @@ impl RunningApp {
 
     /// The app was about to end and continues after all.
     pub(crate) fn goes_on(&self) {
+        mutex::lock(&self.ordered).clear();
         self.asked.store(false, Ordering::Release);
     }
 
@@ -276,24 +284,45 @@ impl RunningApp {
     }
 
     /// The processes that replace the first one. A process that survives a crash is a helper, and
-    /// the end of a session ends all processes.
+    /// the end of a session ends all processes. A signal of this launcher is no crash.
     fn successors_of_first(&self, status: ExitStatus) -> Vec<Process> {
-        let record = Process {
-            id: self.process(),
-            started: self.first_started.clone(),
-            ..Process::default()
-        };
         // A program may choose a code above 128 itself; then no signal has ended it.
         let is_crash = if cfg!(unix) {
             status.code().is_none()
         } else {
             ProcessEnd::of(exit_code(status)).is_crash()
         };
-        if is_crash { self.note_ends(&[record]) } else { self.successors_of(&[record]) }
+        let first = [self.first()];
+        let is_ordered = !mutex::lock(&self.ordered).is_empty();
+        if is_crash && !is_ordered { self.note_ends(&first) } else { self.successors_of(&first) }
+    }
+
+    /// The launcher's child.
+    fn first(&self) -> Process {
+        Process::identified(self.process(), self.first_started.clone())
+    }
+
+    /// The processes that got the order to end, and live. The first one is known better by its
+    /// status.
+    fn survivors(&self) -> Vec<Process> {
+        let first = self.process();
+        let mut survivors = mutex::lock(&self.ordered).clone();
+        survivors.retain(|process| {
+            process.id != first && processes::is_alive(process.id, &process.started)
+        });
+        survivors
     }
 
     /// Notes the successors of processes that have ended, and that their end was seen.
     fn successors_of(&self, ended: &[Process]) -> Vec<Process> {
+        let survivors = self.survivors();
+        if !survivors.is_empty() {
+            if let Some(lock) = &*mutex::lock(&self.lock) {
+                survivors.iter().for_each(|process| lock.run_by(process.id));
+            }
+            self.note_ends(ended);
+            return survivors;
+        }
         let lifetime = self.first_ran.get().copied().unwrap_or_else(|| self.age());
         let seen = Some(SeenEnd { lifetime, asked: self.was_asked_to_end() });
         let start = self.health.as_ref().and_then(|health| std::path::absolute(health.path()).ok());
@@ -355,53 +384,92 @@ impl RunningApp {
         }
     }
 
-    /// Ends the app, whatever it is doing: first with a signal where the system has one for this,
-    /// then by force after `limit`. Unsaved work is lost, so this is for an app without a window
-    /// that hangs, and for a person's explicit command.
-    pub(crate) fn stop(&self, limit: Duration) -> std::io::Result<ExitStatus> {
-        self.ask_politely();
+    /// Ends the app with all that it has started, whatever it is doing: first with a signal where
+    /// the system has one for this, then by force after `limit`. Unsaved work is lost, so this is
+    /// for an app without a window that hangs, and for a person's explicit command. Other programs
+    /// with a window stay.
+    ///
+    /// # Errors
+    /// If a process of it lives on after another `limit`.
+    pub(crate) fn stop(
+        &self,
+        limit: Duration,
+        windows: &WindowOwners,
+    ) -> std::io::Result<ExitStatus> {
+        self.note_asked();
+        if cfg!(unix) {
+            self.order_to_end(false, windows);
+        }
         // Windows has no such signal, so a wait is useless.
-        let end = Instant::now() + if cfg!(unix) { limit } else { Duration::ZERO };
+        let forced_from = Instant::now() + if cfg!(unix) { limit } else { Duration::ZERO };
         loop {
             if let Some(status) = self.ended() {
                 return Ok(status);
             }
-            if Instant::now() >= end {
-                let mut child = self.child();
-                child.kill()?;
-                child.wait()?;
-                drop(child);
-                self.end_successors(true);
+            if Instant::now() >= forced_from + limit {
+                return Err(std::io::Error::other(format!(
+                    "these processes do not end: {:?}",
+                    self.processes()
+                )));
+            }
+            if Instant::now() >= forced_from {
+                self.order_to_end(true, windows);
+                std::thread::sleep(PAUSE_BETWEEN_ORDERS);
             }
             std::thread::sleep(POLL_INTERVAL_WHILE_ENDING);
         }
     }
 
-    /// Sends the signal that programs get when the computer shuts down, which they may answer as
-    /// they like; does nothing on Windows. A child that has ended and was not reaped retains its
-    /// id, and reaping needs the lock: so this never reaches another process.
+    /// Sends the app, with all that it has started, the signal that programs get when the computer
+    /// shuts down, which they may answer as they like; does nothing on Windows.
     pub(crate) fn ask_politely(&self) {
         self.note_asked();
-        #[cfg(unix)]
-        {
-            let mut child = self.child();
-            let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-            if let (Ok(None), Some(pid)) = (child.try_wait(), pid) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
+        if cfg!(unix) {
+            self.order_to_end(false, &WindowOwners::default());
         }
-        self.end_successors(false);
     }
 
-    /// Asks the successors of the first process to end, or ends them by force.
-    fn end_successors(&self, by_force: bool) {
-        if let After::Successors(successors) = &*self.after() {
-            for process in successors
-                .iter()
-                .filter(|process| processes::is_alive(process.id, &process.started))
-            {
+    /// Asks the app's processes and those below them to end, each of them once; or ends them by
+    /// force.
+    fn order_to_end(&self, by_force: bool, windows: &WindowOwners) {
+        let tree = ending::to_end(self.roots(), windows, mutex::lock(&self.lock).as_ref());
+        // They are noted before the first signal: none may count as gone while it lives.
+        let before = {
+            let mut ordered = mutex::lock(&self.ordered);
+            let before = ordered.clone();
+            ordered.extend_from_slice(&tree);
+            before
+        };
+        let (first, is_new) = (self.first(), |process: &Process| {
+            before.iter().all(|ordered| !ordered.is_same(process))
+        });
+        for process in tree.iter().filter(|process| by_force || is_new(process)) {
+            if process.is_same(&first) {
+                self.signal_child(by_force);
+            } else if processes::is_alive(process.id, &process.started) {
                 processes::end(process.id, by_force);
             }
+        }
+    }
+
+    /// The living processes that run the app, and those that live on after an order to end. On
+    /// Windows a process still counts as the child of one that has ended.
+    fn roots(&self) -> Vec<Process> {
+        let mut roots = vec![self.first()];
+        if let After::Successors(successors) = &*self.after() {
+            roots.extend_from_slice(successors);
+        }
+        roots.retain(|root| cfg!(windows) || processes::is_alive(root.id, &root.started));
+        roots.extend(self.survivors());
+        roots
+    }
+
+    /// A child that has ended and was not reaped retains its id, and reaping needs the lock: so this
+    /// never reaches another process.
+    fn signal_child(&self, by_force: bool) {
+        let mut child = self.child();
+        if matches!(child.try_wait(), Ok(None)) {
+            processes::end(child.id(), by_force);
         }
     }
 }

@@ -256,6 +256,11 @@ impl RunningLock {
         })
     }
 
+    /// Whether the process runs the version's own files.
+    pub(super) fn is_used_by(&self, process: &Process) -> bool {
+        self.place.is_used_by(process)
+    }
+
     fn remove_dead(&self) {
         // A note that cannot be read stays.
         let known = look::entries_if_readable(&self.records).into_iter();

@@ -134,6 +134,11 @@ impl Place {
         })
     }
 
+    /// Whether the process runs the version's own files; `false` if the system does not tell.
+    pub(super) fn is_used_by(&self, process: &Process) -> bool {
+        self.bond(process).is_ok_and(|bond| bond == Some(Bond::Uses))
+    }
+
     /// Whether `process`, which has no bond, may be about to begin a program of the version.
     /// `may_follow` is asked of an orphan whose environment tells nothing.
     fn may_begin(
@@ -302,14 +307,21 @@ impl EndedProcess<'_> {
                 lifetime < HANDED_OVER_WITHIN
                     || process.age.is_some_and(|age| age <= STARTED_BEFORE_END)
             }
-            (Bond::Descends, None) => match (ticks(&process.started), ticks(self.started)) {
-                (Some(theirs), Some(ours)) => {
-                    theirs >= ours && theirs - ours <= CAME_WITH_START.as_secs() * TICKS
-                }
-                _ => false,
-            },
+            (Bond::Descends, None) => came_with_start(&process.started, self.started),
         }
     }
+}
+
+/// Whether a process with this start time came with a start of the app, and not later.
+pub(super) fn came_with_start(started: &str, start: &str) -> bool {
+    ticks(started).zip(ticks(start)).is_some_and(|(theirs, ours)| {
+        theirs >= ours && theirs - ours <= CAME_WITH_START.as_secs() * TICKS
+    })
+}
+
+/// Whether a start time is known to lie before another one.
+pub(super) fn is_earlier(started: &str, other: &str) -> bool {
+    ticks(started).zip(ticks(other)).is_some_and(|(started, other)| started < other)
 }
 
 fn ticks(started: &str) -> Option<u64> {

@@ -190,6 +190,16 @@ echo "$KUZFLOW_VERSION $$ unsaved 0" > "$EDITOR_FOLDER/state"
 while :; do sleep 0.1; done
 "#;
 
+/// The same behind a script that starts it and waits for it. It needs a moment to end, and only one
+/// can run.
+const BEHIND_A_SCRIPT: &str = "#!/bin/sh\n\"$KUZFLOW_HOME/app/server.sh\"\n";
+const SERVER: &str = r#"#!/bin/sh
+mkdir "$EDITOR_FOLDER/port" || { echo 'port in use' >> "$EDITOR_FOLDER/refused"; exit 1; }
+trap 'sleep 2; rmdir "$EDITOR_FOLDER/port"; echo "$KUZFLOW_VERSION" >> "$EDITOR_FOLDER/asked"; exit 0' TERM
+echo "$KUZFLOW_VERSION $$ unsaved 0" > "$EDITOR_FOLDER/state"
+while :; do sleep 0.1; done
+"#;
+
 /// A Python that can show windows of a toolkit, and the toolkit's folder; `None` where CI has not
 /// made one.
 fn python(toolkit: &str) -> Option<(PathBuf, PathBuf)> {
@@ -242,6 +252,8 @@ struct Editor {
     stubborn: bool,
     /// The program that starts the editor ends at once.
     hands_over: bool,
+    /// The program in the background is the child of a script.
+    behind_a_script: bool,
 }
 
 const PYQT5: Editor = Editor {
@@ -251,6 +263,7 @@ const PYQT5: Editor = Editor {
     tray: false,
     stubborn: false,
     hands_over: false,
+    behind_a_script: false,
 };
 
 impl Desk {
@@ -267,10 +280,10 @@ impl Desk {
         let state = world.path("state");
         fs::create_dir(&state).unwrap();
         for version in ["1.0.0", "2.0.0"] {
-            let script = if editor.toolkit == "background" {
-                BACKGROUND.to_owned()
-            } else {
-                script(&python, &site, editor)
+            let script = match editor.toolkit {
+                "background" if editor.behind_a_script => BEHIND_A_SCRIPT.to_owned(),
+                "background" => BACKGROUND.to_owned(),
+                _ => script(&python, &site, editor),
             };
             publish(&world, version, &script);
         }
@@ -416,9 +429,11 @@ fn publish(world: &World, version: &str, script: &str) {
     fs::create_dir_all(&app).unwrap();
     // The running script changes, so that each update needs a restart.
     fs::write(app.join("editor.py"), format!("# {version}\n{EDITOR}")).unwrap();
-    fs::write(app.join("run.sh"), script).unwrap();
-    fs::set_permissions(app.join("run.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
+    for (name, text) in [("run.sh", script), ("server.sh", SERVER)] {
+        fs::write(app.join(name), text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(app.join(name), mode).unwrap();
+    }
     let out = world.path(&format!("{version}.kuzflow"));
     let first = [
         "build",
@@ -632,4 +647,17 @@ fn a_program_in_the_background_is_asked_by_the_systems_signal() {
     desk.stays(3, |desk| desk.state() == before && desk.asked() == 1);
     let process = before.split(' ').nth(1).unwrap();
     assert!(Path::new("/proc").join(process).exists(), "it runs");
+}
+
+/// A script that starts the app ends at the first signal; the app itself is asked as well, and the
+/// next release starts only when it has ended.
+#[test]
+fn a_program_in_the_background_that_a_script_has_started_is_asked_and_waited_for() {
+    let background = Editor { toolkit: "background", behind_a_script: true, ..PYQT5 };
+    let Some(desk) = Desk::set_up(background, false) else { return };
+    desk.restart();
+    desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
+    assert_eq!(desk.asked(), 1);
+    assert!(!desk.state.join("refused").exists(), "one after the other");
+    assert!(desk.active()[0].contains("2.0.0"));
 }

@@ -65,3 +65,13 @@ pub(crate) fn may_face_a_person(
         Err(_) => true,
     }
 }
+
+/// Whether windows may be open that this system does not show to other programs, or does not show
+/// now.
+pub(crate) fn may_hide_windows(desktop: &Result<DisplayConnection, Unseen>) -> bool {
+    match desktop {
+        Ok(_) => system::hides_windows(),
+        Err(Unseen::NoDisplay) => false,
+        Err(_) => true,
+    }
+}

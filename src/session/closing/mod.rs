@@ -4,7 +4,7 @@
 //! 2. Otherwise the launcher asks its windows to close, one after another. What the app then asks
 //!    its user is between the two.
 //! 3. An app that has no window and cannot have one (a program in the background) gets the system's
-//!    polite signal, as when the computer is shut down. Where a person may be at work in it all the
+//!    polite signal with all that it has started, as when the computer is shut down. Where a person may be at work in it all the
 //!    same (a terminal, Wayland, an icon in the panel) the launcher sends nothing, and shows the
 //!    user that the app must be ended by hand.
 //!
@@ -23,10 +23,10 @@ use plan::{ClosePlan, ClosingStep, own_windows};
 
 use super::channel::ChannelHandle;
 use crate::error_chain;
-use crate::host::app_windows::{DisplayConnection, Unseen, may_face_a_person};
+use crate::host::app_windows::{DisplayConnection, Unseen, may_face_a_person, may_hide_windows};
 use crate::host::processes;
 use crate::messages::protocol::ClosingWait;
-use crate::store::launch::RunningApp;
+use crate::store::launch::{RunningApp, WindowOwners};
 
 /// Interval between two checks of an app that is closing.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -181,13 +181,35 @@ impl<'a> Closing<'a> {
 
     fn end_by_force(&self) -> Closed {
         tracing::warn!("the app is ended by force, as a person wants it");
-        match self.app.stop(FORCED_WITHIN) {
+        match self.app.stop(FORCED_WITHIN, &self.window_owners()) {
             Ok(_) => Closed::Ended,
             Err(error) => {
                 tracing::error!(error = error_chain::line(&error), "the app cannot be ended");
                 Closed::GoesOn
             }
         }
+    }
+
+    /// Who has windows: a person's word ends the app, and no other program that the app has started.
+    fn window_owners(&self) -> WindowOwners {
+        let Ok(tree) = processes::trees(&self.app.processes()) else {
+            return WindowOwners::default();
+        };
+        let windows = match &self.desktop {
+            Ok(desktop) => desktop.windows(&tree),
+            Err(_) => Ok(Vec::new()),
+        };
+        let is_unknown = windows.is_err() || may_hide_windows(&self.desktop);
+        let windows = windows.unwrap_or_default();
+        let owners: Vec<u32> = windows.iter().map(|window| window.process).collect();
+        let mut own: Vec<u32> =
+            own_windows(&tree, windows).iter().map(|window| window.process).collect();
+        let beside: Vec<u32> = owners.into_iter().filter(|owner| !own.contains(owner)).collect();
+        if is_unknown {
+            let others = tree.iter().map(|process| process.id);
+            own = others.filter(|process| !beside.contains(process)).collect();
+        }
+        WindowOwners { beside, own }
     }
 
     /// Looks at the app's windows, and performs the next step.

@@ -27,6 +27,18 @@ pub(in crate::store) struct Process {
     pub is_beginning: bool,
 }
 
+impl Process {
+    /// A process of which only its identity matters.
+    pub(in crate::store) fn identified(id: u32, started: String) -> Self {
+        Self { id, started, ..Self::default() }
+    }
+
+    /// Whether both are the same process.
+    pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.started == other.started
+    }
+}
+
 /// Pause between two looks where the system offers no way to wait.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
