@@ -333,7 +333,7 @@ impl Driver {
         // Announced now, before anybody looks at the app's end.
         self.closing = Some((control.clone(), self.session.app.expect_another()));
         let starter = self.starter();
-        self.begin(move || starter.close(back, &control), MachineInput::Closed);
+        self.begin(move || starter.close(back.as_ref(), &control), MachineInput::Closed);
     }
 
     /// Starts the work that follows the end of the closed app. Until it is done another start

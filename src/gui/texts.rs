@@ -360,6 +360,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::MigrationFailed => "problem-migration-failed",
         ProblemKind::NoRollbackPoint => "problem-no-rollback-point",
         ProblemKind::AppRunning => "problem-app-running",
+        ProblemKind::OpenTwice => "problem-open-twice",
         ProblemKind::LaunchFailed => "problem-launch-failed",
         ProblemKind::DidNotStart => "problem-did-not-start",
         ProblemKind::EndedWithError => "problem-ended-with-error",

@@ -16,12 +16,14 @@ use super::closing::{self, CloseControl, Closed};
 use super::supervisor;
 use super::switching::choose;
 use crate::error_chain;
+use crate::host::processes;
 use crate::messages::language::{Back, MachineInput, RolledBackTo};
 use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, FilesHeld, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
 use crate::store::launch::RunningApp;
+use crate::store::lock::RunningLock;
 use crate::store::{rollback, usage};
 use crate::threads;
 
@@ -46,18 +48,22 @@ pub(crate) struct Watcher(Arc<AtomicBool>);
 
 impl Starter {
     /// Closes the running app, and waits as long as its user needs. Returns whether the app has
-    /// ended.
+    /// ended. Closes nothing if the version must change for the request and cannot.
     pub(crate) fn close(
         &self,
-        back: Option<Back>,
+        back: Option<&Back>,
         control: &CloseControl,
     ) -> Result<bool, Problem> {
+        let home = self.session.home();
         if let Some(Back { to }) = back {
             // A rollback that would be refused closes no app.
-            rollback::check(self.session.home(), to.as_ref())
-                .map_err(|error| problem::of_store(&error))?;
+            rollback::check(home, to.as_ref()).map_err(|error| problem::of_store(&error))?;
         }
         let Some(app) = self.session.app.running() else { return Ok(true) };
+        let active = home.named().ok().flatten();
+        if let Some(active) = active.filter(|active| back.is_some() || active.pending.is_some()) {
+            refuse_beside_an_instance(&self.session, &active.container, &app)?;
+        }
         let on_wait = |wait| {
             // Once the engine has ended there is no receiver.
             let _ = self.inputs.send(MachineInput::Closing(wait));
@@ -155,6 +161,28 @@ fn refuse_beside_an_app(session: &AppSession) -> Result<(), Problem> {
     }
     session.channel.release();
     Ok(())
+}
+
+/// Refuses to leave the active version while a second instance of it runs: its files are in use, so
+/// the app would be closed and start again as it was.
+fn refuse_beside_an_instance(
+    session: &AppSession,
+    active: &ContainerId,
+    app: &RunningApp,
+) -> Result<(), Problem> {
+    let mut own = app.processes();
+    if let Ok(tree) = processes::trees(&own) {
+        own.extend(tree.iter().map(|process| process.id));
+    }
+    if !RunningLock::is_run_beside(session.home(), active, &own) {
+        return Ok(());
+    }
+    tracing::info!("a second instance of the app is open: nothing is closed");
+    Err(Problem {
+        kind: ProblemKind::OpenTwice,
+        subject: active.version.to_string(),
+        chain: vec![format!("another process runs {active}")],
+    })
 }
 
 impl Watcher {

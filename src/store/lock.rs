@@ -348,6 +348,21 @@ impl RunningLock {
         Self::started(home, id).unwrap_or_else(|error| unknown(id, &error))
     }
 
+    /// Whether a launcher has started `id` in a process that is none of these, and it is known to
+    /// run. Where the system does not report when a process was started, this is unknown.
+    pub(crate) fn is_run_beside(home: &Home, id: &ContainerId, own: &[u32]) -> bool {
+        let is_other = |record: &LockRecord| {
+            !record.is_launcher
+                && !record.started.is_empty()
+                && !own.contains(&record.process)
+                && record.is_alive()
+        };
+        match recorded(&records(home, id)) {
+            Ok(recorded) => recorded.iter().any(is_other),
+            Err(error) => unknown(id, &error),
+        }
+    }
+
     fn started(home: &Home, id: &ContainerId) -> io::Result<bool> {
         let (launchers, apps): (Vec<LockRecord>, Vec<LockRecord>) =
             recorded(&records(home, id))?.into_iter().partition(|record| record.is_launcher);

@@ -239,6 +239,38 @@ struct Desk {
     state: PathBuf,
 }
 
+/// The app in a launcher of its own.
+struct SecondInstance {
+    launcher: Child,
+    state: PathBuf,
+}
+
+impl SecondInstance {
+    /// The app's process.
+    fn process(&self) -> Option<String> {
+        let state = fs::read_to_string(self.state.join("state")).ok()?;
+        state.split(' ').nth(1).map(str::to_owned)
+    }
+
+    /// Its person closes it.
+    fn close(mut self) {
+        let process = self.process().unwrap();
+        assert!(Command::new("kill").arg(&process).status().unwrap().success());
+        assert!(ends(&mut self.launcher).is_some());
+        fs::remove_file(self.state.join("state")).unwrap();
+    }
+}
+
+impl Drop for SecondInstance {
+    fn drop(&mut self) {
+        if let Some(process) = self.process() {
+            let _ = Command::new("kill").args(["-9", &process]).stderr(Stdio::null()).status();
+        }
+        let _ = self.launcher.kill();
+        let _ = self.launcher.wait();
+    }
+}
+
 /// How the editor is started.
 #[derive(Clone, Copy)]
 struct Editor {
@@ -314,6 +346,22 @@ impl Desk {
         let desk = Self { display, world, _node: node, launcher, managed, state };
         desk.until("the first release runs", |desk| desk.state().starts_with("1.0.0 "));
         Some(desk)
+    }
+
+    /// Opens the app a second time, by a launcher that looks for no update.
+    fn open_again(&self) -> SecondInstance {
+        let state = self.world.path("second state");
+        fs::create_dir(&state).unwrap();
+        let settings = self.world.config().with_file_name("second.toml");
+        let own = fs::read_to_string(self.world.config()).unwrap();
+        fs::write(&settings, own.replace("delay_seconds = 1", "check = 'never'")).unwrap();
+        let mut command =
+            self.world.launcher_at(&self.world.home(), &settings, &["--headless", "run"]);
+        command.env("EDITOR_FOLDER", &state).stdin(Stdio::null()).stdout(Stdio::null());
+        let launcher = command.stderr(Stdio::null()).spawn().unwrap();
+        let second = SecondInstance { launcher, state };
+        self.until("the second instance", |_| second.process().is_some());
+        second
     }
 
     fn state(&self) -> String {
@@ -659,5 +707,23 @@ fn a_program_in_the_background_that_a_script_has_started_is_asked_and_waited_for
     desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
     assert_eq!(desk.asked(), 1);
     assert!(!desk.state.join("refused").exists(), "one after the other");
+    assert!(desk.active()[0].contains("2.0.0"));
+}
+
+/// While the app is open a second time no other version can start: nothing is closed for it, and
+/// the window says why. The wish is fulfilled when the other instance has ended.
+#[test]
+fn an_app_that_is_open_twice_is_not_closed_for_a_version_that_cannot_start() {
+    let Some(desk) = Desk::set_up(Editor { toolkit: "background", ..PYQT5 }, false) else { return };
+    let second = desk.open_again();
+    let before = desk.state();
+    desk.restart();
+    desk.until("it is told", |desk| desk.log().contains("OpenTwice"));
+    desk.stays(3, |desk| desk.state() == before && desk.asked() == 0);
+    assert!(desk.active()[0].contains("1.0.0") && desk.active()[1].contains("2.0.0"));
+    second.close();
+    assert_eq!(desk.state(), before);
+    desk.press("Sample", "Return", |desk| desk.asked() == 1);
+    desk.until("the second release", |desk| desk.state().starts_with("2.0.0 "));
     assert!(desk.active()[0].contains("2.0.0"));
 }

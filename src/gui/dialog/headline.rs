@@ -214,5 +214,6 @@ const fn is_no_update(kind: ProblemKind) -> bool {
             | ProblemKind::NoSuchVersion
             | ProblemKind::NotInstalled
             | ProblemKind::AppRunning
+            | ProblemKind::OpenTwice
     )
 }

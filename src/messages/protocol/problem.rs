@@ -59,6 +59,8 @@ pub enum ProblemKind {
     NoRollbackPoint,
     /// The app is running, and the request needs it closed.
     AppRunning,
+    /// A second instance of the app is open, and the request needs each of them closed.
+    OpenTwice,
     /// The system could not start the app.
     LaunchFailed,
     /// The app was started, and ended before it came up; the subject names the launch failure.
@@ -103,7 +105,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -123,6 +125,7 @@ impl ProblemKind {
         Self::MigrationFailed,
         Self::NoRollbackPoint,
         Self::AppRunning,
+        Self::OpenTwice,
         Self::LaunchFailed,
         Self::DidNotStart,
         Self::EndedWithError,
