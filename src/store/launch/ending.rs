@@ -103,14 +103,14 @@ fn without_other_programs(
         let known = known.iter().find(|known| known.id == process.id);
         came_with_start() || known.zip(lock).is_some_and(|(known, lock)| lock.is_used_by(known))
     };
-    let mut kept: Vec<Process> = Vec::new();
+    let mut remaining: Vec<Process> = Vec::new();
     for process in tree {
-        let is_below = process.parent.is_none_or(|id| kept.iter().any(|known| known.id == id));
+        let is_below = process.parent.is_none_or(|id| remaining.iter().any(|known| known.id == id));
         if is_below && (!has_window(&process) || is_app(&process)) {
-            kept.push(process);
+            remaining.push(process);
         }
     }
-    kept
+    remaining
 }
 
 #[cfg(test)]
@@ -157,22 +157,22 @@ mod tests {
             process(late, Some(app), "90000"),
             process(below, Some(late), "90001"),
         ];
-        let kept = |windows: WindowOwners| -> Vec<u32> {
-            let kept = without_other_programs(tree.clone(), &windows, None);
-            kept.iter().map(|process| process.id).collect()
+        let remaining = |windows: WindowOwners| -> Vec<u32> {
+            let remaining = without_other_programs(tree.clone(), &windows, None);
+            remaining.iter().map(|process| process.id).collect()
         };
         let windows = |own: &[u32], beside: &[u32]| WindowOwners {
             own: own.to_vec(),
             beside: beside.to_vec(),
         };
-        assert_eq!(kept(windows(&[], &[])), [app, child, late, below]);
-        assert_eq!(kept(windows(&[app], &[late])), [app, child]);
-        assert_eq!(kept(windows(&[app], &[child])), [app, late, below]);
+        assert_eq!(remaining(windows(&[], &[])), [app, child, late, below]);
+        assert_eq!(remaining(windows(&[app], &[late])), [app, child]);
+        assert_eq!(remaining(windows(&[app], &[child])), [app, late, below]);
         assert_eq!(
-            kept(windows(&[child, late], &[])),
+            remaining(windows(&[child, late], &[])),
             [app, child],
             "a program that the app has not come with"
         );
-        assert_eq!(kept(windows(&[app], &[])), [app, child, late, below]);
+        assert_eq!(remaining(windows(&[app], &[])), [app, child, late, below]);
     }
 }

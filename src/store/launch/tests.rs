@@ -208,3 +208,22 @@ fn how_long_an_app_ran_is_noted_while_nobody_asks() {
     assert_eq!(app.lifetime(), ran);
     assert!(app.age() >= ran + Duration::from_millis(200));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_second_instance_is_not_taken_for_the_own_one() {
+    let fixture = Fixture::new();
+    let id = fixture.install("1.0.0", &[]);
+    let mut record = fixture.record(&id);
+    record.launch.environment.insert("SLEEP".to_owned(), "60".to_owned());
+    let begin = || start(&fixture.home, &record, Which::Any, Call::PLAIN).unwrap();
+    let is_run_beside =
+        |own: &RunningApp| RunningLock::is_run_beside(&fixture.home, &id, &own.processes());
+    let first = begin();
+    assert!(!is_run_beside(&first));
+    let second = begin();
+    assert!(is_run_beside(&first) && is_run_beside(&second));
+    second.stop(Duration::from_secs(30), &WindowOwners::default()).unwrap();
+    assert!(!is_run_beside(&first));
+    first.stop(Duration::from_secs(30), &WindowOwners::default()).unwrap();
+}
