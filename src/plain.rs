@@ -92,7 +92,7 @@ mod tests {
         for bytes in [text.as_bytes().to_vec(), marked, little.clone(), big] {
             assert_eq!(of_file(bytes).unwrap(), text);
         }
-        let latin = b"name = 'caf\xE9'".to_vec();
+        let latin = b"name = '\xE9t\xE9'".to_vec();
         let odd = [little.as_slice(), b"x"].concat();
         for bytes in [latin, odd, vec![0xFF, 0xFE, 0x00, 0xD8]] {
             assert!(of_file(bytes).unwrap_err().to_string().contains("save it as UTF-8"));

@@ -10,8 +10,8 @@ use std::path::Path;
 pub(crate) fn has_more_rights_than_owner(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let user = rustix::process::geteuid();
-    let is_anothers = |found: std::fs::Metadata| found.uid() != user.as_raw();
-    user.is_root() && std::fs::metadata(folder).is_ok_and(is_anothers)
+    let is_not_its_own = |found: std::fs::Metadata| found.uid() != user.as_raw();
+    user.is_root() && std::fs::metadata(folder).is_ok_and(is_not_its_own)
 }
 
 /// Whether this program runs with rights of an administrator that its user had to confirm. Where

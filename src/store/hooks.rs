@@ -11,7 +11,8 @@
 //! A hook works in the version's folder and has `KUZFLOW_HOOK` (its name), `KUZFLOW_HOME` (the
 //! version's folder), `KUZFLOW_VERSION`, `KUZFLOW_CONFIG`, `KUZFLOW_DATA`, and `KUZFLOW_FROM` after
 //! an update: the version that was active when this one was installed. Since a kill may come at any
-//! time, it must do no harm if it runs twice.
+//! time, it must do no harm if it runs twice. A hook whose launcher was killed works on until it has
+//! ended; a start meanwhile begins no second one beside it, and leaves it due.
 //!
 //! In: a home, a version, a time limit. Out: whether the hook did well. Never: decides whether the
 //! app starts, runs with more rights than the home's owner has.

@@ -89,7 +89,7 @@ fn hooks_that_fail_are_reported_and_keep_nobody_from_starting_or_uninstalling() 
     assert!(!world.home().exists());
 }
 
-/// Starts the app, and kills the launcher while the hook waits.
+/// Starts the app, and kills the launcher while the hook waits. Then the hook ends by itself.
 fn kill_in_hook(world: &World, gate: &Path) {
     steps(world);
     let mut command = world.launcher(&["--headless", "run"]);
@@ -97,12 +97,18 @@ fn kill_in_hook(world: &World, gate: &Path) {
     until("the hook runs", || world.path("steps").exists());
     launcher.kill().unwrap();
     launcher.wait().unwrap();
+    fs::write(gate, "").unwrap();
+    let ended = world.path("ended");
+    until("the hook that lost its launcher ends", || ended.exists());
+    [gate, &ended].map(|path| fs::remove_file(path).unwrap());
     steps(world);
 }
 
 #[test]
 fn a_launcher_that_is_killed_in_a_hook_leaves_it_to_the_next_start() {
-    let waits = format!("{NOTES}; while [ ! -e \"$GATE\" ]; do sleep 0.1; done");
+    let waits = format!(
+        "{NOTES}; while [ ! -e \"$GATE\" ]; do sleep 0.1; done; : > \"$KUZFLOW_HOME/../../../ended\""
+    );
     let (world, _node) = World::installed("[update]\ncheck = 'never'\n", |world| {
         release(world, "1.0.0", &[("after-install", &waits)]);
     });

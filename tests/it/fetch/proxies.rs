@@ -37,7 +37,7 @@ fn a_proxy_of_the_environment_is_used() {
     let content = content(5000);
     let proxy = FaultyNode::start(&content, Behaviour::Healthy);
     let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "fetch::a_proxy_of_the_environment_is_used"])
+        .args(["--exact", "fetch::proxies::a_proxy_of_the_environment_is_used"])
         .env(CHILD, "1")
         .env("http_proxy", proxy.url())
         .env_remove("no_proxy")
