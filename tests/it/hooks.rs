@@ -100,7 +100,9 @@ fn kill_in_hook(world: &World, gate: &Path) {
     fs::write(gate, "").unwrap();
     let ended = world.path("ended");
     until("the hook that lost its launcher ends", || ended.exists());
-    [gate, &ended].map(|path| fs::remove_file(path).unwrap());
+    for path in [gate, &ended] {
+        fs::remove_file(path).unwrap();
+    }
     steps(world);
 }
 
