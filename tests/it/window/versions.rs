@@ -220,6 +220,7 @@ fn retained_files_are_listed_and_can_be_opened() {
 #[test]
 fn files_that_were_set_aside_are_deleted_after_a_question() {
     let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
     // The files of the other states lie in their versions' folders, and go with these.
     assert_eq!(window.count("Delete…"), 1);
     window.click_nth("Delete…", 0);
