@@ -23,6 +23,7 @@ BrandingText " "
 !define DOLLAR "$$"
 !define DOLLAR_FIXED "$"
 !define UNINSTALL_KEY "Software\Microsoft\Windows\CurrentVersion\Uninstall\@ID@"
+!define CLASSES "Software\Classes"
 !include MUI2.nsh
 !include FileFunc.nsh
 !include LogicLib.nsh
@@ -93,6 +94,7 @@ LangString AppRuns ${LANG_ENGLISH} "@NAME@ is running, or its files are in use.$
 LangString AppRuns ${LANG_SIMPCHINESE} "@NAME@ 正在运行，或其文件正被使用。$\r$\n$\r$\n请保存您的工作并关闭 @NAME@，然后点击“重试”。"
 LangString NeedsAdministrator ${LANG_ENGLISH} "Only an administrator can do this for all users of this computer."
 LangString NeedsAdministrator ${LANG_SIMPCHINESE} "只有管理员才能为本机的所有用户执行此操作。"
+@DOCUMENT_NAMES@
 
 ; Removes what the menu and the desktop have of an app of this name, in whichever language it was made.
 !macro REMOVE_LINKS name
@@ -137,6 +139,37 @@ Function ${un}BecomeAdministrator
     ${EndIf}
     Quit
   ${EndIf}
+FunctionEnd
+
+; Takes away what an installation of this app has registered for its documents. What another program
+; has set for the same extension stays.
+Function ${un}RemoveDocuments
+  ${Do}
+    EnumRegValue $0 SHCTX "${UNINSTALL_KEY}\Documents" 0
+    ${If} $0 == ""
+      ${Break}
+    ${EndIf}
+    DeleteRegKey SHCTX "${CLASSES}\@ID@.$0"
+    DeleteRegValue SHCTX "${CLASSES}\.$0\OpenWithProgids" "@ID@.$0"
+    ReadRegStr $1 SHCTX "${CLASSES}\.$0" ""
+    ${If} $1 == "@ID@.$0"
+      DeleteRegValue SHCTX "${CLASSES}\.$0" ""
+    ${EndIf}
+    ; Keys in which nothing is left.
+    DeleteRegKey /ifnosubkeys /ifnovalues SHCTX "${CLASSES}\.$0\OpenWithProgids"
+    DeleteRegKey /ifnosubkeys /ifnovalues SHCTX "${CLASSES}\.$0"
+    ClearErrors
+    DeleteRegValue SHCTX "${UNINSTALL_KEY}\Documents" "$0"
+    ${If} ${Errors}
+      ${Break}
+    ${EndIf}
+  ${Loop}
+  Call ${un}TellDocuments
+FunctionEnd
+
+; Makes Explorer look at the types of documents again (SHCNE_ASSOCCHANGED).
+Function ${un}TellDocuments
+  System::Call 'shell32::SHChangeNotify(i 0x08000000, i 0, p 0, p 0)'
 FunctionEnd
 !macroend
 !insertmacro FUNCTIONS "" "$EXEPATH"
@@ -292,6 +325,9 @@ Section
   ${If} $DesktopIcon = 1
     CreateShortCut "$DESKTOP\@LINK@.lnk" "$INSTDIR\@EXE@" "run" "$INSTDIR\@EXE@" 0 SW_SHOWNORMAL "" "@DESCRIPTION@"
   ${EndIf}
+  Call RemoveDocuments
+@DOCUMENT_CLASSES@
+  Call TellDocuments
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayName" "@NAME@"
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayVersion" "@VERSION@"
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayIcon" "$INSTDIR\@EXE@"
@@ -384,6 +420,7 @@ Section "Uninstall"
   Delete "$INSTDIR\uninstall.exe"
   ; Only if it is empty: files that a person has put there stay.
   RMDir "$INSTDIR"
+  Call un.RemoveDocuments
   DeleteRegKey SHCTX "${UNINSTALL_KEY}"
 SectionEnd
 !ifdef UNINSTALLER_COPY

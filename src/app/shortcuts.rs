@@ -3,16 +3,19 @@
 //! In: the app's active version, its settings, this launcher's own path. Out: `Entry`, and files
 //! that `desktop` writes. Never: asks a person; the verbs do that.
 
+use std::path::PathBuf;
+
 use super::installation;
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
-use crate::desktop::{Action, Entry, MenuTexts, autostart};
+use crate::desktop::{Action, Document, Entry, MenuTexts, autostart, icon};
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
 use crate::gui::{icons, letter};
 use crate::host;
 use crate::look;
+use crate::model::document_type::DocumentType;
 use crate::settings::Settings;
 use crate::store::{Home, StoreError};
 
@@ -33,7 +36,7 @@ pub(crate) fn name_in(home: &Home, settings: &Settings) -> String {
 /// The icon of an app without its own icon, as PNG.
 pub(crate) fn letter_of(name: &str) -> Option<Vec<u8>> {
     let picture = icons::window(&letter::icon(name));
-    crate::desktop::icon::png(picture.rgba, picture.width, picture.height)
+    icon::png(picture.rgba, picture.width, picture.height)
 }
 
 /// The present content of the shortcut.
@@ -46,7 +49,7 @@ pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry
     let icon = icon
         .or_else(|| look::read(environment.settings.icon.as_ref()?, look::SMALL).ok().flatten());
     let icon = icon
-        .filter(|png| crate::desktop::icon::read(png).is_some())
+        .filter(|png| icon::read(png).is_some())
         .or_else(|| letter_of(&name))
         .unwrap_or_else(|| icons::LAUNCHER.to_vec());
     let MenuTexts { comments, bundle_names, actions } = menu_texts(&name);
@@ -63,9 +66,24 @@ pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry
         program: own.program()?.path().to_owned(),
         arguments: own.place(),
         window_class: app.to_owned(),
+        documents: documents(&environment.settings),
         icon,
         name,
     })
+}
+
+/// The documents that the app opens. A picture that cannot be read is left out: the app's icon
+/// takes its place.
+fn documents(settings: &Settings) -> Vec<Document> {
+    // The settings are checked when they are read.
+    let types = DocumentType::all(&settings.desktop.documents, &settings.app).unwrap_or_default();
+    let picture = |path: &PathBuf| {
+        look::read(path, look::SMALL).ok().flatten().filter(|png| icon::read(png).is_some())
+    };
+    types
+        .into_iter()
+        .map(|kind| Document { icon: kind.icon.as_ref().and_then(picture), kind })
+        .collect()
 }
 
 /// The texts of the menu entry of an app with this name.

@@ -1,8 +1,8 @@
-//! Menu entries and the file type of bundles for Linux and related systems: Desktop Entry
+//! Menu entries, and the types of bundles and of the app's documents, for Linux and related systems: Desktop Entry
 //! Specification 1.5, Shared MIME-info Database 0.22, Icon Theme Specification 0.13. Pure: an entry
 //! in, texts out.
 
-use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
+use super::{BUNDLE_SUFFIX, DesktopError, Document, Entry, text};
 
 /// The MIME type of bundles.
 pub(crate) const BUNDLE_TYPE: &str = "application/vnd.kuzflow.bundle";
@@ -15,7 +15,13 @@ const SPECIFICATION: &str = "1.1";
 /// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(crate) fn application(entry: &Entry) -> Result<String, DesktopError> {
     let mut lines = head(entry)?;
-    lines.push(format!("Exec={} run", command(entry)?));
+    // One file for each start, as on Windows: an app that takes one file misses none.
+    let file = if entry.documents.is_empty() { "" } else { " -- %f" };
+    lines.push(format!("Exec={} run{file}", command(entry)?));
+    let types: String = entry.documents.iter().map(|it| format!("{};", it.kind.mime)).collect();
+    if !types.is_empty() {
+        lines.push(format!("MimeType={types}"));
+    }
     lines.push(format!("Categories={}", list(&entry.categories)));
     let keywords = list(&entry.keywords);
     if !keywords.is_empty() {
@@ -144,24 +150,51 @@ fn argument(word: &str) -> String {
     string(&quoted)
 }
 
-/// The document that adds the file type to the shared MIME-info database.
+/// The document that adds the type of bundles, and the types that the app defines, to the shared
+/// MIME-info database. A common type has its place there already.
 pub(crate) fn mime_package(entry: &Entry) -> String {
-    let comments: String = entry
-        .bundle_names
-        .iter()
-        .map(|(tag, name)| match tag.as_str() {
-            "" => format!("    <comment>{}</comment>\n", xml(name)),
-            tag => format!(
-                "    <comment xml:lang=\"{}\">{}</comment>\n",
-                xml(&tag.replace('-', "_")),
-                xml(name)
-            ),
-        })
-        .collect();
+    let own = entry.documents.iter().filter(|document| document.kind.is_own);
+    let own: String = own.map(|document| document_type(document, &entry.id)).collect();
+    let bundle = mime_type(BUNDLE_TYPE, &entry.bundle_names, None, &[BUNDLE_SUFFIX]);
     format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<mime-info xmlns=\"http://www.freedesktop.org/standards/shared-mime-info\">\n  \
-         <mime-type type=\"{BUNDLE_TYPE}\">\n{comments}    <glob pattern=\"*.{BUNDLE_SUFFIX}\"/>\n  </mime-type>\n</mime-info>\n"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<mime-info xmlns=\"http://www.freedesktop.org/standards/shared-mime-info\">\n\
+         {bundle}{own}</mime-info>\n"
     )
+}
+
+fn document_type(document: &Document, app_icon: &str) -> String {
+    let kind = &document.kind;
+    let extensions: Vec<&str> = kind.extensions.iter().map(String::as_str).collect();
+    // With a picture of its own it has the usual name of an icon.
+    let icon = document.icon.is_none().then_some(app_icon);
+    mime_type(&kind.mime, &kind.names, icon, &extensions)
+}
+
+fn mime_type(
+    mime: &str,
+    names: &[(String, String)],
+    icon: Option<&str>,
+    extensions: &[&str],
+) -> String {
+    let comments = names.iter().map(|(tag, name)| match tag.as_str() {
+        "" => format!("    <comment>{}</comment>\n", xml(name)),
+        tag => format!(
+            "    <comment xml:lang=\"{}\">{}</comment>\n",
+            xml(&tag.replace('-', "_")),
+            xml(name)
+        ),
+    });
+    let icon = icon.map(|name| format!("    <icon name=\"{}\"/>\n", xml(name)));
+    let globs = extensions
+        .iter()
+        .map(|extension| format!("    <glob pattern=\"*.{}\"/>\n", xml(extension)));
+    let lines: String = comments.chain(icon).chain(globs).collect();
+    format!("  <mime-type type=\"{}\">\n{lines}  </mime-type>\n", xml(mime))
+}
+
+/// The name of the icon of files of this type, by which a theme finds it.
+pub(crate) fn icon_of_type(mime: &str) -> String {
+    mime.replace('/', "-")
 }
 
 /// Text between or inside XML tags; control characters, which XML cannot contain, are left out.
@@ -184,7 +217,7 @@ pub(crate) fn xml(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::desktop::Action;
-    use crate::desktop::shortcut::tests::entry;
+    use crate::desktop::shortcut::tests::{document, entry};
 
     /// Parses `Exec` as a desktop does: the string's escapes, the words and their quotes, the
     /// percent signs.
@@ -307,6 +340,38 @@ mod tests {
                 "<comment xml:lang=\"zh_CN\">&lt;更新&gt; &amp; &quot;包&quot;</comment>"
             )
         );
+    }
+
+    #[test]
+    fn an_entry_with_documents_takes_a_file_and_names_their_types() {
+        let own = document(&["lbl", "label"], "application/x-sample-lbl", true);
+        let pictured = Document {
+            icon: Some(Vec::new()),
+            ..document(&["dat"], "application/x-sample-dat", true)
+        };
+        let common = document(&["txt"], "text/plain", false);
+        let entry =
+            Entry { program: "/opt/a=b".into(), documents: vec![own, pictured, common], ..entry() };
+        let text = application(&entry).unwrap();
+        let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
+        let words = ["sh", "-c", "exec \"$0\" \"$@\"", "/opt/a=b", "run", "--", "%f"];
+        assert_eq!(read_back(exec), words);
+        let types = "\nMimeType=application/x-sample-lbl;application/x-sample-dat;text/plain;\n";
+        assert!(text.contains(types), "{text}");
+        let types = mime_package(&entry);
+        let own = [
+            "  <mime-type type=\"application/x-sample-lbl\">",
+            "    <comment>Label &amp; file</comment>",
+            "    <comment xml:lang=\"zh_CN\">标签文件</comment>",
+            "    <icon name=\"kuzflow-sample\"/>",
+            "    <glob pattern=\"*.lbl\"/>",
+            "    <glob pattern=\"*.label\"/>",
+            "  </mime-type>",
+        ];
+        assert!(types.contains(&own.join("\n")), "{types}");
+        assert!(!types.contains("text/plain"), "a common type is not defined anew: {types}");
+        let pictured = types.split("application/x-sample-dat").nth(1).unwrap();
+        assert!(!pictured.contains("<icon"), "the theme has an icon of its own: {types}");
     }
 
     #[test]

@@ -30,6 +30,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::file_error::FileError;
+use crate::model::document_type::DocumentType;
 use crate::store::StoreError;
 
 /// Ending of the files that hold a release with its signed metadata, which the launcher can
@@ -62,6 +63,16 @@ pub(crate) struct Entry {
     pub window_class: String,
     /// A PNG.
     pub icon: Vec<u8>,
+    /// The documents that the app opens.
+    pub documents: Vec<Document>,
+}
+
+/// A type of documents that the app opens, with its picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Document {
+    pub kind: DocumentType,
+    /// A PNG; without one such files have the app's icon.
+    pub icon: Option<Vec<u8>>,
 }
 
 /// An action of a menu entry besides starting the app.

@@ -10,10 +10,10 @@ use windows::Win32::UI::Shell::{
     IShellLinkW, SHCNE_ASSOCCHANGED, SHCNF_IDLIST, SHChangeNotify, ShellLink,
 };
 use windows::core::{HSTRING, Interface as _};
-use windows_registry::CURRENT_USER;
+use windows_registry::{CURRENT_USER, Key, LOCAL_MACHINE};
 
 use super::DesktopError;
-use super::windows::{ClassValue, Link};
+use super::windows::{ClassValue, FileClass, Link};
 use crate::threads;
 
 const CLASSES: &str = "Software\\Classes";
@@ -58,7 +58,10 @@ fn make_link(path: &Path, link: &Link) -> windows::core::Result<()> {
 /// Sets these values of the user's classes.
 pub(super) fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
     let set = || {
-        for ClassValue { key, name, value } in values {
+        for ClassValue { key, name, value, is_for_unclaimed } in values {
+            if *is_for_unclaimed && is_claimed(key) {
+                continue;
+            }
             CURRENT_USER.create(format!("{CLASSES}\\{key}"))?.set_string(name, value)?;
         }
         Ok(())
@@ -68,15 +71,30 @@ pub(super) fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
     Ok(())
 }
 
-/// Removes a class, and its association with bundles.
-pub(super) fn dissociate(class: &str) -> Result<(), DesktopError> {
+/// Whether a program has set the default value of a class, for this user or for all.
+fn is_claimed(key: &str) -> bool {
+    let has_value = |root: &Key| {
+        let value = root.open(format!("{CLASSES}\\{key}")).and_then(|key| key.get_string(""));
+        value.is_ok_and(|value| !value.is_empty())
+    };
+    has_value(CURRENT_USER) || has_value(LOCAL_MACHINE)
+}
+
+/// Removes a class, and its association with the files of its extension. What other programs have
+/// set for this extension stays.
+pub(super) fn dissociate(file_class: &FileClass) -> Result<(), DesktopError> {
+    let FileClass { extension, class } = file_class;
     let classes = CURRENT_USER.create(CLASSES).map_err(refused("open the kinds of files"))?;
     // A missing key needs no removal.
     let _ = classes.remove_tree(class);
-    if let Ok(openers) =
-        classes.options().read().write().open(format!(".{}\\OpenWithProgids", super::BUNDLE_SUFFIX))
-    {
+    let open = |key: &str| classes.options().read().write().open(key);
+    if let Ok(openers) = open(&format!(".{extension}\\OpenWithProgids")) {
         let _ = openers.remove_value(class);
+    }
+    if let Ok(key) = open(&format!(".{extension}"))
+        && key.get_string("").is_ok_and(|usual| usual == *class)
+    {
+        let _ = key.remove_value("");
     }
     classes_changed();
     Ok(())

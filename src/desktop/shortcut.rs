@@ -12,8 +12,8 @@ pub(super) use artifacts::Artifact;
 pub(crate) use artifacts::{System, id};
 pub(super) use record::Made;
 
-use super::windows::Link;
-use super::{DesktopError, Entry, remove_file, windows};
+use super::windows::{FileClass, Link};
+use super::{BUNDLE_SUFFIX, DesktopError, Entry, remove_file, windows};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
@@ -40,7 +40,7 @@ pub(crate) fn make(
     let wanted = artifacts(entry, home, folders, on_desktop, system)?;
     let before = read(home)?.unwrap_or_default();
     let changes = Changes::between(&before, wanted, on_desktop, |_, _| true);
-    changes.carry_out(entry, home, folders, system)
+    changes.carry_out(entry, &before, home, folders, system)
 }
 
 /// Brings an existing shortcut up to date with the app's name and icon. A file that a person
@@ -66,7 +66,8 @@ pub(crate) fn refresh(
         // A size of the icon that the previous icon was too small for.
         None => artifact.kind.starts_with("icon"),
     };
-    Changes::between(&before, wanted, on_desktop, ours).carry_out(entry, home, folders, system)
+    Changes::between(&before, wanted, on_desktop, ours)
+        .carry_out(entry, &before, home, folders, system)
 }
 
 /// Whether this home has a shortcut, or may have one.
@@ -83,8 +84,6 @@ struct Changes {
     outdated: Vec<Made>,
     /// Whether there is to be a shortcut on the desktop as well.
     desktop: bool,
-    /// Whether the record says otherwise.
-    is_moved: bool,
 }
 
 impl Changes {
@@ -116,22 +115,28 @@ impl Changes {
             !retained.contains(made) && !is_written
         };
         let outdated = before.files.iter().filter(is_outdated).cloned().collect();
-        Self { to_write, retained, outdated, desktop, is_moved: before.desktop != desktop }
+        Self { to_write, retained, outdated, desktop }
     }
 
     /// Writes and removes the files. Returns those that were written.
     fn carry_out(
         self,
         entry: &Entry,
+        before: &ShortcutRecord,
         home: &Home,
         folders: &UserFolders,
         system: System,
     ) -> Result<Vec<PathBuf>, DesktopError> {
-        let Self { to_write, mut retained, outdated, desktop, is_moved } = self;
-        if to_write.is_empty() && outdated.is_empty() && !is_moved {
+        let Self { to_write, mut retained, outdated, desktop } = self;
+        let is_windows = system == System::Windows;
+        let class = is_windows.then(|| windows::class(entry));
+        let documents = if is_windows { windows::document_classes(entry) } else { Vec::new() };
+        let is_recorded = before.desktop == desktop && before.documents == documents;
+        if to_write.is_empty() && outdated.is_empty() && is_recorded {
             return Ok(Vec::new());
         }
-        let class = (system == System::Windows).then(|| windows::class(entry));
+        let former = before.documents.iter().filter(|class| !documents.contains(class));
+        let all = documents.iter().chain(former.clone()).cloned().collect();
         // The complete list, existing and new, is stored before any file changes.
         let planned = to_write.iter().map(|artifact| Made {
             kind: artifact.kind.clone(),
@@ -140,7 +145,7 @@ impl Changes {
             file: None,
         });
         let files = retained.iter().chain(&outdated).cloned().chain(planned).collect();
-        write(home, &ShortcutRecord { desktop, files, class: class.clone() })?;
+        write(home, &ShortcutRecord { desktop, files, class: class.clone(), documents: all })?;
         let mut written = Vec::new();
         for artifact in to_write {
             put(&artifact)?;
@@ -155,8 +160,11 @@ impl Changes {
         for made in outdated {
             remove_made(&made.path)?;
         }
+        for class in former {
+            dissociate(class)?;
+        }
         associate(entry, home, system)?;
-        write(home, &ShortcutRecord { desktop, files: retained, class })?;
+        write(home, &ShortcutRecord { desktop, files: retained, class, documents })?;
         tell_system(system, folders, &written);
         Ok(written)
     }
@@ -179,7 +187,8 @@ pub(crate) fn remove(
             removed.push(made.path.clone());
         }
     }
-    if let Some(class) = &record.class {
+    let bundles = record.class.map(|class| FileClass { extension: BUNDLE_SUFFIX.into(), class });
+    for class in bundles.iter().chain(&record.documents) {
         dissociate(class)?;
     }
     remove_file(&home.desktop_record())?;
@@ -282,7 +291,7 @@ fn associate(entry: &Entry, home: &Home, system: System) -> Result<(), DesktopEr
 }
 
 #[cfg(windows)]
-fn dissociate(class: &str) -> Result<(), DesktopError> {
+fn dissociate(class: &FileClass) -> Result<(), DesktopError> {
     super::shell::dissociate(class)
 }
 
@@ -299,9 +308,9 @@ fn associate(_entry: &Entry, _home: &Home, _system: System) -> Result<(), Deskto
 }
 
 #[cfg(not(windows))]
-fn dissociate(_class: &str) -> Result<(), DesktopError> {
+fn dissociate(_class: &FileClass) -> Result<(), DesktopError> {
     Ok(())
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BUNDLE_SUFFIX, DesktopError, Entry, text};
+use serde::{Deserialize, Serialize};
+
+use super::{BUNDLE_SUFFIX, DesktopError, Document, Entry, text};
 use crate::model::path::is_device;
 
 /// The values of a `.lnk` file that Windows writes.
@@ -41,6 +43,15 @@ pub(crate) struct ClassValue {
     /// The value's name; empty for the key's default value.
     pub name: String,
     pub value: String,
+    /// Whether it is set only where no program has set one.
+    pub is_for_unclaimed: bool,
+}
+
+#[cfg(any(windows, test))]
+impl ClassValue {
+    fn new(key: String, name: &str, value: String) -> Self {
+        Self { key, name: name.to_owned(), value, is_for_unclaimed: false }
+    }
 }
 
 /// The link that starts the app.
@@ -96,29 +107,82 @@ pub(crate) fn link_name(entry: &Entry) -> String {
     format!("{}.lnk", if name.is_empty() || is_device(name) { &entry.id } else { name })
 }
 
-/// The registry class of the bundles that this app's launcher opens.
-pub(crate) fn class(entry: &Entry) -> String {
+/// A type of files in Windows' registry, as this app's launcher opens it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileClass {
+    /// The ending of the files' names, without a dot.
+    pub extension: String,
+    /// The key that describes them.
+    pub class: String,
+}
+
+/// The class of the bundles that this app's launcher opens.
+pub(super) fn class(entry: &Entry) -> String {
     format!("{}.{BUNDLE_SUFFIX}", entry.id)
 }
 
-/// The registry values that make Windows offer this launcher for bundles. The user decides in
-/// Windows which of several programs opens them by default.
+/// The classes of the app's documents, one for each extension.
+pub(super) fn document_classes(entry: &Entry) -> Vec<FileClass> {
+    let extensions = entry.documents.iter().flat_map(|document| &document.kind.extensions);
+    extensions
+        .map(|extension| FileClass {
+            extension: extension.clone(),
+            class: format!("{}.{extension}", entry.id),
+        })
+        .collect()
+}
+
+/// The file of a document's icon, beside that of the app.
+pub(super) fn document_icon(document: &Document, icon: &Path) -> PathBuf {
+    icon.with_file_name(format!("{}.ico", document.kind.file_stem()))
+}
+
+/// The registry values that make Windows offer this launcher for bundles and for the app's
+/// documents. The user decides in Windows which of several programs opens them by default; an
+/// extension that no program has opened before is opened by the app.
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 #[cfg(any(windows, test))]
-pub(crate) fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
-    let class = class(entry);
-    let value =
-        |key: String, name: &str, value: String| ClassValue { key, name: name.to_owned(), value };
+pub(super) fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
     let mut words = vec![quoted(text(&entry.program)?)];
     words.extend(arguments(entry)?);
-    let bundle = entry.bundle_names.first().map(|(_, name)| name.clone()).unwrap_or_default();
+    let launcher = words.join(" ");
+    let bundle = FileClass { extension: BUNDLE_SUFFIX.to_owned(), class: class(entry) };
+    let name = entry.bundle_names.first().map_or("", |(_, name)| name);
+    let mut values = class_values(&bundle, name, icon, &format!("{launcher} \"%1\""))?;
+    for document in &entry.documents {
+        let kind = &document.kind;
+        let picture = document.icon.as_ref().map(|_| document_icon(document, icon));
+        let icon = picture.as_deref().unwrap_or(icon);
+        for extension in &kind.extensions {
+            let class = format!("{}.{extension}", entry.id);
+            let class = FileClass { extension: extension.clone(), class };
+            let open = format!("{launcher} run -- \"%1\"");
+            values.extend(class_values(&class, kind.usual_name(), icon, &open)?);
+            values.extend(kind.is_own.then(|| ClassValue {
+                is_for_unclaimed: true,
+                ..ClassValue::new(format!(".{extension}"), "", class.class)
+            }));
+        }
+    }
+    Ok(values)
+}
+
+/// The values that describe a class, and offer it for its extension.
+#[cfg(any(windows, test))]
+fn class_values(
+    file_class: &FileClass,
+    name: &str,
+    icon: &Path,
+    open: &str,
+) -> Result<Vec<ClassValue>, DesktopError> {
+    let FileClass { extension, class } = file_class;
     Ok(vec![
-        value(class.clone(), "", bundle),
-        value(format!("{class}\\DefaultIcon"), "", text(icon)?.to_owned()),
-        value(format!("{class}\\shell\\open\\command"), "", format!("{} \"%1\"", words.join(" "))),
-        value(format!(".{BUNDLE_SUFFIX}\\OpenWithProgids"), &class, String::new()),
+        ClassValue::new(class.clone(), "", name.to_owned()),
+        ClassValue::new(format!("{class}\\DefaultIcon"), "", text(icon)?.to_owned()),
+        ClassValue::new(format!("{class}\\shell\\open\\command"), "", open.to_owned()),
+        ClassValue::new(format!(".{extension}\\OpenWithProgids"), class, String::new()),
     ])
 }
 
@@ -149,7 +213,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desktop::shortcut::tests::entry;
+    use crate::desktop::shortcut::tests::{document, entry};
 
     #[test]
     fn words_are_quoted_as_windows_reads_them() {
@@ -184,6 +248,39 @@ mod tests {
             (classes[3].key.as_str(), classes[3].name.as_str()),
             (".kuzflow-bundle\\OpenWithProgids", "kuzflow-sample.kuzflow-bundle")
         );
+    }
+
+    #[test]
+    fn documents_are_offered_and_only_an_unclaimed_extension_is_opened_by_default() {
+        let pictured =
+            Document { icon: Some(Vec::new()), ..document(&["lbl", "label"], "text/x-a", true) };
+        let entry = Entry {
+            program: "C:\\My App\\App.exe".into(),
+            documents: vec![pictured, document(&["txt"], "text/plain", false)],
+            ..entry()
+        };
+        let values = classes(&entry, Path::new("D:\\icon.ico")).unwrap();
+        let value = |key: &str, name: &str| {
+            let found = values.iter().find(|value| value.key == key && value.name == name);
+            found.map(|value| (value.value.as_str(), value.is_for_unclaimed))
+        };
+        let command = "kuzflow-sample.lbl\\shell\\open\\command";
+        let words = "\"C:\\My App\\App.exe\" run -- \"%1\"";
+        assert_eq!(value(command, ""), Some((words, false)));
+        assert_eq!(value("kuzflow-sample.txt\\shell\\open\\command", ""), Some((words, false)));
+        assert_eq!(value("kuzflow-sample.lbl", ""), Some(("Label & file", false)));
+        for extension in ["lbl", "label", "txt"] {
+            let key = format!(".{extension}\\OpenWithProgids");
+            let class = format!("kuzflow-sample.{extension}");
+            assert_eq!(value(&key, &class), Some(("", false)), "{extension}");
+        }
+        assert_eq!(value(".lbl", ""), Some(("kuzflow-sample.lbl", true)));
+        assert_eq!(value(".label", ""), Some(("kuzflow-sample.label", true)));
+        assert_eq!(value(".txt", ""), None, "a common type is never taken over");
+        let icon = value("kuzflow-sample.label\\DefaultIcon", "").unwrap().0;
+        assert!(icon.ends_with("document-lbl.ico"), "{icon}");
+        let icon = value("kuzflow-sample.txt\\DefaultIcon", "");
+        assert_eq!(icon, Some(("D:\\icon.ico", false)));
     }
 
     #[test]

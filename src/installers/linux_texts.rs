@@ -40,7 +40,12 @@ pub(super) fn metainfo(product: &Product) -> String {
     }
     // Software centres older than 2024 read only this element, newer ones read it as well.
     text += &element("developer_name", &product.publisher.name);
-    text += &format!("  <provides>\n    <binary>{name}</binary>\n  </provides>\n");
+    let types = product
+        .documents
+        .iter()
+        .map(|document| format!("    <mediatype>{}</mediatype>\n", xml(&document.kind.mime)));
+    let types: String = types.collect();
+    text += &format!("  <provides>\n    <binary>{name}</binary>\n{types}  </provides>\n");
     text += "  <content_rating type=\"oars-1.1\"/>\n";
     let (version, day) = (product.version.to_string(), day(product));
     text += &format!(

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use flate2::{Compression, GzBuilder};
 
 use super::error::InstallerError;
+use super::icons::Icon;
 use super::linux_texts;
 use super::payload::{Content, Payload, PayloadFile};
 use super::product::Product;
@@ -173,7 +174,15 @@ fn menu(product: &Product, tree: &mut Tree) -> Result<(), InstallerError> {
         product.icon.for_hicolor().into_iter().map(|(side, png)| {
             (format!("usr/share/icons/hicolor/{side}x{side}/apps/{name}.png"), png)
         });
-    for (path, bytes) in texts.chain(icons) {
+    let pictures = product.documents.iter().flat_map(|document| {
+        let icon = document.icon.as_deref().and_then(Icon::read);
+        let name = freedesktop::icon_of_type(&document.kind.mime);
+        let sizes = icon.map(|icon| icon.for_hicolor()).unwrap_or_default();
+        sizes.into_iter().map(move |(side, png)| {
+            (format!("usr/share/icons/hicolor/{side}x{side}/mimetypes/{name}.png"), png)
+        })
+    });
+    for (path, bytes) in texts.chain(icons).chain(pictures) {
         tree.insert(path, TreeItem::File { mode: 0o644, content: Content::Bytes(bytes) });
     }
     Ok(())

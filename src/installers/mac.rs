@@ -6,11 +6,13 @@
 //!
 //! ```text
 //! information    Info.plist              icon          .icns
+//! document_types the documents in it
 //! universal      one program for both processors
 //! volume         files and folders as macOS mounts them        disk_image    a volume as a .dmg
 //! ```
 
 mod disk_image;
+mod document_types;
 mod icon;
 mod information;
 mod universal;
@@ -24,6 +26,7 @@ pub(crate) use volume::VolumeError;
 
 use super::archive::archive;
 use super::error::InstallerError;
+use super::icons::Icon;
 use super::payload::Payload;
 use super::product::Product;
 use super::signing::Signer;
@@ -85,6 +88,12 @@ fn bundle(
         }
     }
     resources.push(Node::file(ICON, icon::file(&product.icon).unwrap_or_default(), false));
+    for document in &product.documents {
+        let picture = document.icon.as_deref().and_then(Icon::read);
+        let bytes = picture.and_then(|picture| icon::file(&picture));
+        let name = document_types::picture_name(&document.kind);
+        resources.extend(bytes.map(|bytes| Node::file(&name, bytes, false)));
+    }
     resources.sort_by(|a, b| a.name.cmp(&b.name));
     let information = information::information(product, &program).into_bytes();
     let contents = vec![

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::error::InstallerError;
 use super::product::Product;
+use crate::desktop::{Document, icon};
 use crate::file_error::FileResult as _;
 use crate::model::Platform;
+use crate::model::document_type::{DocumentName, DocumentSettings, DocumentType};
 use crate::model::release::INCLUDED_BUNDLE;
 use crate::settings::Settings;
 
@@ -88,9 +90,12 @@ impl Payload {
             files.extend(product.license_text.as_ref().map(|text| {
                 PayloadFile::plain("LICENSE.txt", Content::Bytes(text.clone().into_bytes()))
             }));
+            files.extend(document_pictures(product, platform));
             ICON.to_owned()
         };
-        let shipped = Shipped { name: &product.display_name, icon: &icon, is_managed };
+        let documents = documents(product);
+        let shipped =
+            Shipped { name: &product.display_name, icon: &icon, documents: &documents, is_managed };
         let text = shipped.settings(&text, &path)?;
         files.push(PayloadFile::plain(LAUNCHER_SETTINGS, Content::Bytes(text.into_bytes())));
         files.extend(
@@ -104,6 +109,46 @@ impl Payload {
     pub(crate) fn program(&self) -> Option<&PayloadFile> {
         self.files.iter().find(|file| file.is_program)
     }
+}
+
+/// The pictures of the documents, for the entry that the launcher makes; on Windows also as the
+/// installer's entry needs them.
+fn document_pictures(product: &Product, platform: &Platform) -> Vec<PayloadFile> {
+    let mut files = Vec::new();
+    for document in &product.documents {
+        let Some(png) = &document.icon else { continue };
+        let name = picture_name(&document.kind);
+        files.push(PayloadFile::plain(&name, Content::Bytes(png.clone())));
+        if platform.is_windows() {
+            let name = windows_picture_name(&document.kind);
+            let bytes = icon::for_windows(png).unwrap_or_default();
+            files.push(PayloadFile::plain(&name, Content::Bytes(bytes)));
+        }
+    }
+    files
+}
+
+fn picture_name(kind: &DocumentType) -> String {
+    format!("{}.png", kind.file_stem())
+}
+
+/// The name of a document's icon in the folder of an installation on Windows.
+pub(super) fn windows_picture_name(kind: &DocumentType) -> String {
+    format!("{}.ico", kind.file_stem())
+}
+
+/// The documents as `launcher.toml` has them.
+fn documents(product: &Product) -> Vec<DocumentSettings> {
+    let written = |document: &Document| {
+        let kind = &document.kind;
+        DocumentSettings {
+            extensions: kind.extensions.clone(),
+            name: DocumentName::of(&kind.names),
+            mime: Some(kind.mime.clone()),
+            icon: document.icon.as_ref().map(|_| picture_name(kind).into()),
+        }
+    };
+    product.documents.iter().map(written).collect()
 }
 
 impl PayloadFile {
@@ -153,6 +198,8 @@ struct Shipped<'a> {
     name: &'a str,
     /// The path of the icon.
     icon: &'a str,
+    /// The documents that the app opens.
+    documents: &'a [DocumentSettings],
     /// Whether a package manager owns the files, and with them the launcher's own update.
     is_managed: bool,
 }
@@ -183,6 +230,15 @@ impl Shipped<'_> {
         if settings.display_name.is_empty() || settings.display_name == settings.app.as_str() {
             table.insert("display_name".to_owned(), self.name.into());
         }
+        let names_documents = !settings.desktop.documents.is_empty();
+        if !self.is_managed && !self.documents.is_empty() && !names_documents {
+            let documents = toml::Value::try_from(self.documents);
+            let documents = documents.map_err(|error| refuse(error.to_string()))?;
+            let desktop = table.entry("desktop").or_insert_with(|| toml::Table::new().into());
+            if let Some(desktop) = desktop.as_table_mut() {
+                desktop.insert("documents".to_owned(), documents);
+            }
+        }
         if self.is_managed {
             let launcher = table.entry("launcher").or_insert_with(|| toml::Table::new().into());
             if let Some(launcher) = launcher.as_table_mut() {
@@ -200,7 +256,8 @@ mod tests {
     #[test]
     fn the_first_window_has_the_name_that_the_installer_has() {
         let named = |display_name: &str| {
-            let shipped = Shipped { name: "My Notes", icon: "icon.png", is_managed: false };
+            let shipped =
+                Shipped { name: "My Notes", icon: "icon.png", documents: &[], is_managed: false };
             let nodes = "[[nodes]]\nid = 'one'\nurl = 'https://example.com/'\n";
             let text = format!("app = 'my-notes'\n{display_name}\n{nodes}");
             let path = Path::new("launcher.toml");
@@ -210,5 +267,40 @@ mod tests {
         assert_eq!(named(""), "My Notes");
         assert_eq!(named("display_name = 'my-notes'"), "My Notes");
         assert_eq!(named("display_name = 'Notes of the office'"), "Notes of the office");
+    }
+
+    #[test]
+    fn only_a_launcher_that_makes_its_own_entry_has_the_documents() {
+        let table: DocumentSettings =
+            toml::from_str("extensions = ['lbl']\nname = { en = 'Label', zh-CN = '标签' }")
+                .unwrap();
+        let kinds = DocumentType::all(&[table], &"sample".parse().unwrap()).unwrap();
+        let picture = icon::png(vec![9; 4], 1, 1);
+        let document = Document { kind: kinds[0].clone(), icon: picture };
+        let product =
+            Product { documents: vec![document], ..super::super::product::tests::sample() };
+        let path = Path::new("launcher.toml");
+        let shipped = |is_managed, more: &str| {
+            let documents = documents(&product);
+            let shipped =
+                Shipped { name: "Sample", icon: "icon.png", documents: &documents, is_managed };
+            let nodes = "[[nodes]]\nid = 'one'\nurl = 'https://example.com/'\n";
+            let text = shipped.settings(&format!("app = 'sample'\n{nodes}{more}"), path).unwrap();
+            Settings::parse(&text, path).unwrap().desktop
+        };
+        let of_run = shipped(false, "[desktop]\nshortcut = true\n");
+        assert!(of_run.shortcut);
+        let read = DocumentType::all(&of_run.documents, &product.app).unwrap();
+        let icon = Some(PathBuf::from("document-lbl.png"));
+        assert_eq!(read, [DocumentType { icon, ..kinds[0].clone() }]);
+        assert_eq!(shipped(true, "").documents, [], "the package has the entry");
+        let own = "[[desktop.documents]]\nextensions = ['mine']\nname = 'Mine'\n";
+        assert_eq!(shipped(false, own).documents[0].extensions, ["mine"]);
+        let names = |platform: &str| {
+            let pictures = document_pictures(&product, &platform.parse().unwrap());
+            pictures.into_iter().map(|file| file.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("Linux_x86_64"), ["document-lbl.png"]);
+        assert_eq!(names("Windows_AMD64"), ["document-lbl.png", "document-lbl.ico"]);
     }
 }

@@ -11,8 +11,9 @@ use url::Url;
 
 use super::error::InstallerError;
 use super::icons::Icon;
-use crate::desktop::{Entry, MenuTexts};
+use crate::desktop::{Document, Entry, MenuTexts};
 use crate::file_error::FileResult as _;
+use crate::model::document_type::DocumentType;
 use crate::model::path::is_device;
 use crate::model::platform::AppName;
 use crate::model::release::INCLUDED_BUNDLE;
@@ -54,6 +55,8 @@ pub(crate) struct Product {
     /// Where menus show it: categories of the Desktop Menu Specification.
     pub categories: Vec<String>,
     pub icon: Icon,
+    /// The documents that the app opens.
+    pub documents: Vec<Document>,
     /// The texts of the menu entry.
     pub menu: MenuTexts,
     /// The time of every file in the installer.
@@ -142,6 +145,7 @@ impl Product {
             license_text: license_text.transpose()?,
             copyright: copyright.unwrap_or_else(|| format!("Copyright {year} {}", publisher.name)),
             categories: categories(&recipe.categories)?,
+            documents: documents(settings, folder)?,
             publisher,
             icon,
             menu: menu.clone(),
@@ -227,6 +231,7 @@ impl Product {
             program,
             arguments: Vec::new(),
             window_class: self.app.to_string(),
+            documents: self.documents.clone(),
             icon,
         }
     }
@@ -265,6 +270,23 @@ fn icon_path(folder: &Path, app_folder: Option<&Path>, file: &Path) -> PathBuf {
 fn icon_at(path: &Path) -> Result<Icon, InstallerError> {
     let png = fs::read(path).at("read", path)?;
     Icon::read(&png).ok_or_else(|| InstallerError::Icon { path: path.to_owned() })
+}
+
+/// The documents that the app opens, each with its picture.
+fn documents(settings: &ProjectSettings, folder: &Path) -> Result<Vec<Document>, InstallerError> {
+    let recipe = &settings.recipe;
+    let types = DocumentType::all(&recipe.documents, &settings.app).map_err(|error| {
+        InstallerError::Setting { setting: "documents", reason: error.to_string() }
+    })?;
+    let pictured = |kind: DocumentType| {
+        let path = kind.icon.as_ref().map(|it| icon_path(folder, recipe.folder.as_deref(), it));
+        let icon = path.map(|path| {
+            let png = fs::read(&path).at("read", &path)?;
+            Icon::read(&png).map(|_| png).ok_or(InstallerError::Icon { path })
+        });
+        Ok(Document { icon: icon.transpose()?, kind })
+    };
+    types.into_iter().map(pictured).collect()
 }
 
 fn homepage(text: Option<&str>) -> Result<Option<Url>, InstallerError> {
@@ -318,6 +340,7 @@ pub(super) mod tests {
             copyright: "Copyright 2026 Example Ltd".to_owned(),
             categories: vec!["Office".to_owned()],
             icon: Icon::read(&icon).unwrap(),
+            documents: Vec::new(),
             menu,
             time: "2026-03-01T12:00:00Z".parse().unwrap(),
         }

@@ -7,8 +7,11 @@
 //! resources            the icon and the version inside a program
 //! icon, version_information, welcome    their bytes, and the picture of the first page
 //! script, tools_script the installers as NSIS reads them       setup    an installer as NSIS makes it
+//! document_script      the app's documents in that script    escaping   texts in it
 //! ```
 
+mod document_script;
+mod escaping;
 mod icon;
 mod resources;
 mod script;
@@ -111,6 +114,7 @@ pub(super) fn write_setup(
         launcher_numbers: numbers(&launcher_version(&launcher.unwrap_or_default())),
         file_name: program.strip_suffix(".exe").unwrap_or(&program),
         files: &files,
+        documents: &product.documents,
     };
     let mut sources = numbered(&others);
     sources.extend(payload.program().map(|file| (LAUNCHER.to_owned(), &file.content)));

@@ -7,6 +7,7 @@
 
 mod der;
 pub mod digest;
+pub(crate) mod document_type;
 pub mod exit_code;
 pub mod hot_swap;
 pub mod incident;

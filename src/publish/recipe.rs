@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::bundling::{BuildRequest, EntryPoint, InvalidRuntime, Runtime};
+use crate::model::document_type::DocumentSettings;
 use crate::model::platform::AppName;
 use crate::model::{Platform, Version};
 
@@ -41,6 +42,9 @@ pub struct Recipe {
     /// Where menus show the app: categories of the Desktop Menu Specification.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<String>,
+    /// The documents that the app opens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentSettings>,
     /// The app's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,

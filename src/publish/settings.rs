@@ -14,6 +14,7 @@ use super::role::KeyRole;
 use super::runtimes::Runtimes;
 use super::signing::SigningCommands;
 use crate::model::Node;
+use crate::model::document_type::DocumentType;
 use crate::model::node::redacted;
 use crate::model::platform::AppName;
 use crate::settings::incremental::{self, PUBLISHER_EXAMPLE};
@@ -286,6 +287,10 @@ impl ProjectSettings {
                 path: path.to_owned(),
                 source: error.into(),
             })?;
+        DocumentType::all(&self.recipe.documents, &self.app).map_err(|error| {
+            let source = format!("[[app.documents]]: {error}").into();
+            PublishError::Settings { path: path.to_owned(), source }
+        })?;
         self.check_client(path)
     }
 }

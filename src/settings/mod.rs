@@ -20,6 +20,7 @@ pub(crate) use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Perfo
 pub(crate) use self::peers::Peers;
 use crate::file_error::FileResult as _;
 use crate::look;
+use crate::model::document_type::{DocumentSettings, DocumentType};
 use crate::model::node::Node;
 use crate::model::platform::AppName;
 use crate::plain;
@@ -243,6 +244,10 @@ pub struct DesktopSettings {
     pub shortcut: bool,
     /// What the app is called with when the user has it started at login.
     pub login_arguments: Vec<String>,
+    /// The documents that the app opens; the menu entry that the launcher makes names them. Paths of
+    /// icons begin at the settings' folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentSettings>,
 }
 
 /// The table `[launcher]`.
@@ -361,6 +366,9 @@ impl Settings {
         let mut settings = Self::parse(&text, path)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         settings.icon = settings.icon.map(|icon| folder.join(icon));
+        for document in &mut settings.desktop.documents {
+            document.icon = document.icon.take().map(|icon| folder.join(icon));
+        }
         Ok(settings)
     }
 
@@ -410,6 +418,9 @@ impl Settings {
         }
         if settings.health.tries == 0 {
             return refuse("health.tries", "at least one try is needed");
+        }
+        if let Err(error) = DocumentType::all(&settings.desktop.documents, &settings.app) {
+            return refuse("desktop.documents", &error.to_string());
         }
         incremental::check(
             path,

@@ -117,6 +117,14 @@ fn for_freedesktop(
         Artifact::file(&format!("icon-{side}"), path, png)
     });
     let mut all: Vec<Artifact> = icons.collect();
+    for document in &entry.documents {
+        let name = freedesktop::icon_of_type(&document.kind.mime);
+        let png = document.icon.as_deref().unwrap_or_default();
+        all.extend(icon::for_hicolor(png).into_iter().map(|(side, png)| {
+            let path = data.join(format!("icons/hicolor/{side}x{side}/mimetypes/{name}.png"));
+            Artifact::file(&format!("icon-{name}-{side}"), path, png)
+        }));
+    }
     let application = freedesktop::application(entry)?;
     let bundles = data.join(format!("mime/packages/{id}.xml"));
     all.push(Artifact::file("bundles", bundles, freedesktop::mime_package(entry)));
@@ -140,6 +148,12 @@ fn for_windows(
     let icon = icon::for_windows(&entry.icon);
     let icon = icon.map(|icon| Artifact::file("icon", icon_file.to_owned(), icon));
     let mut all: Vec<Artifact> = icon.into_iter().collect();
+    for document in &entry.documents {
+        let path = windows::document_icon(document, icon_file);
+        let icon = document.icon.as_deref().and_then(icon::for_windows);
+        let kind = format!("icon-{}", document.kind.file_stem());
+        all.extend(icon.map(|icon| Artifact::file(&kind, path, icon)));
+    }
     let (name, link) = (windows::link_name(entry), windows::link(entry, icon_file)?);
     let menu = folders.data.join("Microsoft\\Windows\\Start Menu\\Programs");
     all.push(Artifact::link("menu", menu.join(&name), link.clone()));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::desktop::DesktopError;
+use crate::desktop::windows::FileClass;
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::FileResult as _;
@@ -21,6 +22,9 @@ pub(super) struct ShortcutRecord {
     /// The class in Windows' registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// The classes of the app's documents there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<FileClass>,
 }
 
 /// A file that was made for a shortcut.

@@ -1,7 +1,8 @@
 //! Tests of `desktop::shortcut` in the folders of an invented user.
 
 use super::*;
-use crate::desktop::icon;
+use crate::desktop::{Document, icon};
+use crate::model::document_type::DocumentType;
 
 const ICON: &[u8] = include_bytes!("../../../assets/icons/launcher.png");
 
@@ -24,7 +25,23 @@ pub(crate) fn entry() -> Entry {
         arguments: Vec::new(),
         window_class: "sample".to_owned(),
         icon: ICON.to_vec(),
+        documents: Vec::new(),
     }
+}
+
+/// A type of documents: these extensions, the app's own or a common one.
+pub(crate) fn document(extensions: &[&str], mime: &str, is_own: bool) -> Document {
+    let kind = DocumentType {
+        extensions: extensions.iter().map(|&extension| extension.to_owned()).collect(),
+        names: vec![
+            (String::new(), "Label & file".to_owned()),
+            ("zh-CN".to_owned(), "标签文件".to_owned()),
+        ],
+        mime: mime.to_owned(),
+        is_own,
+        icon: None,
+    };
+    Document { kind, icon: None }
 }
 
 pub(crate) struct User {

@@ -2,6 +2,7 @@
 //!
 //! In: what the app is called. Out: `Info.plist`. Never: a look at a file.
 
+use super::document_types;
 use crate::desktop::freedesktop::xml;
 use crate::installers::product::Product;
 
@@ -39,7 +40,8 @@ pub(super) fn information(product: &Product, program: &str) -> String {
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \
          \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n<plist version=\"1.0\">\n<dict>\n\
          {pairs}  <key>NSHighResolutionCapable</key>\n  <true/>\n  <key>LSUIElement</key>\n  \
-         <true/>\n</dict>\n</plist>\n"
+         <true/>\n{}</dict>\n</plist>\n",
+        document_types::entries(&product.documents, &id)
     )
 }
 

@@ -2,11 +2,11 @@
 //!
 //! In: texts, names of files. Out: one text. Never: a text of the publisher's that NSIS would read
 //! as its own.
-//!
-//! NSIS expands `${…}` and `$%…%` even behind `$$`. What comes out of a define is not expanded
-//! again, so each `$` is written as a define.
 
+use super::document_script;
+use super::escaping::{escaped, escaped_for_resource};
 use super::version_information::numbers;
+use crate::desktop::Document;
 use crate::installers::error::InstallerError;
 use crate::installers::payload::PayloadFile;
 use crate::installers::product::Product;
@@ -82,6 +82,8 @@ pub(super) struct Script<'a> {
     pub file_name: &'a str,
     /// The files besides the launcher.
     pub files: &'a [ScriptFile<'a>],
+    /// The documents that the app opens.
+    pub documents: &'a [Document],
 }
 
 /// A file that the installer brings.
@@ -98,6 +100,8 @@ impl Script<'_> {
     pub(super) fn text(&self) -> String {
         let [major, minor, patch, build] = self.launcher_numbers.map(u32::from);
         let file_name = escaped(self.file_name);
+        let program = format!("{file_name}.exe");
+        let id = escaped(self.texts.id);
         let mut texts = self.texts.places();
         texts.extend([
             ("DESCRIPTION", escaped(self.description)),
@@ -105,7 +109,9 @@ impl Script<'_> {
             ("LAUNCHER_LOW", (patch << 16 | build).to_string()),
             ("FOLDER", file_name.clone()),
             ("LINK", file_name.clone()),
-            ("EXE", format!("{file_name}.exe")),
+            ("EXE", program.clone()),
+            ("DOCUMENT_NAMES", document_script::names(self.documents)),
+            ("DOCUMENT_CLASSES", document_script::classes(self.documents, &id, &program)),
             ("STEM", file_name),
             ("FILES", self.files_put()),
             ("FILES_REMOVED", self.files_removed()),
@@ -124,33 +130,6 @@ impl Script<'_> {
         let line = |file: &ScriptFile| format!("  Delete \"$INSTDIR\\{}\"", escaped(file.name));
         self.files.iter().map(line).collect::<Vec<_>>().join("\n")
     }
-}
-
-/// A text between double quotes that the installer uses when it runs. Control characters other than
-/// ends of lines have no place in a window.
-pub(super) fn escaped(text: &str) -> String {
-    quoted(text, "${DOLLAR}")
-}
-
-/// The same for the version resource, whose texts the compiler takes as they are.
-fn escaped_for_resource(text: &str) -> String {
-    quoted(text, "${DOLLAR_FIXED}")
-}
-
-fn quoted(text: &str, dollar: &str) -> String {
-    let mut quoted = String::new();
-    for character in text.chars() {
-        match character {
-            '$' => quoted.push_str(dollar),
-            '"' => quoted.push_str("$\\\""),
-            '\'' => quoted.push_str("$\\'"),
-            '\n' => quoted.push_str("$\\r$\\n"),
-            '\t' => quoted.push_str("$\\t"),
-            other if other.is_control() => {}
-            other => quoted.push(other),
-        }
-    }
-    quoted
 }
 
 /// The template with the texts in it. One pass: a text that looks like a place stays a text.
@@ -199,28 +178,9 @@ pub(super) mod tests {
             launcher_numbers: [2, 1, 4, 0],
             file_name: "My App",
             files: &files,
+            documents: &[],
         };
         script.text()
-    }
-
-    #[test]
-    fn no_text_of_the_publisher_is_read_as_the_language_of_the_script() {
-        for (text, expected) in [
-            ("plain 示例", "plain 示例"),
-            (
-                "$INSTDIR ${NSISDIR} $%PATH% $(x) $$",
-                concat!(
-                    "${DOLLAR}INSTDIR ${DOLLAR}{NSISDIR} ${DOLLAR}%PATH% ${DOLLAR}(x) ",
-                    "${DOLLAR}${DOLLAR}"
-                ),
-            ),
-            ("say \"hello\"", "say $\\\"hello$\\\""),
-            ("two\r\nlines\t\u{7}", "two$\\r$\\nlines$\\t"),
-            ("back\\slash `tick` 'single' ; # !", "back\\slash `tick` $\\'single$\\' ; # !"),
-        ] {
-            assert_eq!(escaped(text), expected);
-        }
-        assert_eq!(escaped_for_resource("$1"), "${DOLLAR_FIXED}1");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! In: texts, names of files. Out: one text. Never: a name of a file that NSIS would read as its own
 //! language.
 
-use super::script::{ScriptFile, SetupTexts, escaped, filled};
+use super::escaping::escaped;
+use super::script::{ScriptFile, SetupTexts, filled};
 
 /// The template; `@NAME@` and the like stand for texts.
 const TEMPLATE: &str = include_str!("../../../assets/installers/tools.nsi");

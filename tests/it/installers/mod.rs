@@ -5,6 +5,7 @@
 
 mod ci_template;
 mod debian;
+mod documents;
 mod download_page;
 mod for_one_user;
 mod mac;

@@ -12,8 +12,8 @@ use crate::support::release::text;
 use crate::support::waiting::until;
 
 const PLATFORM: &str = "Windows_AMD64";
-/// A launcher's stand-in: it is called `uninstall` by the uninstaller, and stays while a file
-/// `stay` lies beside it.
+/// A launcher's stand-in: it is called `uninstall` by the uninstaller and `run` with a document,
+/// and stays while a file `stay` lies beside it.
 const PROGRAM: &str = r#"
 #include <windows.h>
 #include <wchar.h>
@@ -28,6 +28,13 @@ int WINAPI wWinMain(HINSTANCE a, HINSTANCE b, LPWSTR line, int c) {
     fwprintf(log, L"%ls\n", line);
     fclose(log);
     return stamp[0] != 'k';
+  }
+  if (wcsstr(line, L"run --")) {
+    wcscpy(name, L"..\\opened.txt");
+    FILE *log = _wfopen(path, L"ab");
+    fwrite(line, sizeof *line, wcslen(line), log);
+    fclose(log);
+    return 0;
   }
   wcscpy(name, L"started");
   fclose(_wfopen(path, L"w"));
@@ -46,7 +53,7 @@ fn program(shop: &Shop) -> Option<PathBuf> {
 }
 
 /// A shop with a release for Windows; `None` without the tools that make an installer.
-fn shop() -> Option<(Shop, PathBuf)> {
+pub(super) fn shop() -> Option<(Shop, PathBuf)> {
     tool("makensis", &["-VERSION"])?;
     let shop = Shop::new();
     let app = shop.world.path("app 2.0.0");
@@ -60,7 +67,7 @@ fn shop() -> Option<(Shop, PathBuf)> {
 }
 
 /// Makes installers of these formats; returns their paths.
-fn package(shop: &Shop, launcher: &Path, formats: &str, more: &[&str]) -> Vec<PathBuf> {
+pub(super) fn package(shop: &Shop, launcher: &Path, formats: &str, more: &[&str]) -> Vec<PathBuf> {
     let folder = shop.world.path("publisher");
     let launcher = format!("{PLATFORM}={}", text(launcher));
     let usual = ["--json", "package", "--repo", text(&folder), "--format", formats];
@@ -263,11 +270,19 @@ impl Windows {
 
     /// The value of the app among those that can be uninstalled.
     fn uninstall_value(&self, name: &str) -> Option<String> {
-        let key = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\sample";
-        let output = self.command("wine").args(["reg", "query", key, "/v", name]).output().unwrap();
+        self.value(r"HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\sample", name)
+    }
+
+    /// A value in the registry; without a name the key's own.
+    pub(super) fn value(&self, key: &str, name: &str) -> Option<String> {
+        let which = if name.is_empty() { vec!["/ve"] } else { vec!["/v", name] };
+        let mut query = self.command("wine");
+        let output = query.args(["reg", "query", key]).args(which).output().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let line = printed.lines().find(|line| line.trim_start().starts_with(name))?.to_owned();
-        Some(line.rsplit("    ").next().unwrap().trim().to_owned())
+        // A name, the kind of value, the value.
+        let line = printed.lines().find(|line| line.contains("    REG_"))?;
+        let value = line.rsplit("    ").next().unwrap().trim();
+        (value != "(value not set)").then(|| value.to_owned())
     }
 }
 

@@ -8,7 +8,7 @@ use super::{installed, launcher_in_plain_form};
 use crate::support::release::World;
 
 /// The default value of a key of the registry.
-fn registered(key: &str) -> Option<String> {
+pub(super) fn registered(key: &str) -> Option<String> {
     let output = Command::new("reg").args(["query", key, "/ve"]).output().unwrap();
     let reported = String::from_utf8_lossy(&output.stdout).into_owned();
     Some(reported.split_once("REG_SZ")?.1.trim().to_owned()).filter(|_| output.status.success())

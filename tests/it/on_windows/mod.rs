@@ -1,5 +1,6 @@
 //! What is Windows' own, through the real executables. Wine runs these scenes on Linux as well.
 
+mod documents;
 mod exit_codes;
 mod handing_over;
 mod hot;
