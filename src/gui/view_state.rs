@@ -181,6 +181,13 @@ impl ViewState {
         matches!(self.phase, Phase::Installing { .. }) && self.progress.files_total > 0
     }
 
+    /// Whether the last byte of a download has just arrived.
+    pub const fn has_all_bytes(&self) -> bool {
+        matches!(self.phase, Phase::Downloading { .. })
+            && self.progress.total > 0
+            && self.progress.done >= self.progress.total
+    }
+
     /// Whether progress counts the user's files that the launcher carries over to another version.
     pub const fn takes_files_along(&self) -> bool {
         matches!(self.phase, Phase::Switching { .. }) && self.progress.total > 0

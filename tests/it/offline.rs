@@ -291,7 +291,7 @@ fn an_older_release_is_no_new_one_and_needs_a_word() {
     refused(&["1.2.0"]);
     let output = world.launcher(&["install", text(&files[0])]).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(printed.contains("示例 Sample 1.0.0 is older than 1.2.0, which you have"), "{printed}");
+    assert!(printed.contains("示例 Sample 1.0.0 is older than your 1.2.0"), "{printed}");
     assert!(
         printed.contains("add --accept-older") && !printed.contains("is available"),
         "{printed}"

@@ -17,6 +17,7 @@ impl Dialog {
         widgets::card(ui, |ui| self.total(ui));
         if self.view.shows_nodes() {
             widgets::card(ui, |ui| self.node_bars(ui));
+            self.release_notes_in_the_rest(ui);
         } else if self.view.counts_files() {
             // The user has no choice to make on this screen and has time to read the notes.
             self.release_notes(ui, 0.0);
@@ -87,7 +88,7 @@ impl Dialog {
     fn speed_and_status(&self, ui: &mut Ui) {
         let (texts, progress) = (&self.texts, &self.view.progress);
         let no_speed =
-            self.is_paused() || self.is_installing() || self.view.stands_still() || self.connects();
+            self.is_paused() || self.is_verifying() || self.view.stands_still() || self.connects();
         let speed = if no_speed { self.status() } else { texts.speed(progress.speed) };
         widgets::line(ui, RichText::new(speed), RichText::new(self.time_left()));
         let status = if no_speed { String::new() } else { self.status() };
@@ -108,7 +109,7 @@ impl Dialog {
     fn time_left(&self) -> String {
         let texts = &self.texts;
         match self.view.progress.seconds_left {
-            _ if self.is_paused() || self.is_installing() || self.connects() => String::new(),
+            _ if self.is_paused() || self.is_verifying() || self.connects() => String::new(),
             // While no node sends, no end can be estimated.
             _ if self.view.stands_still() => texts.get("progress-waiting"),
             Some(seconds) if seconds > MAX_ESTIMATE_SECONDS => texts.get("progress-left-long"),
@@ -119,8 +120,9 @@ impl Dialog {
         }
     }
 
-    const fn is_installing(&self) -> bool {
-        matches!(self.view.phase, Phase::Installing { .. })
+    /// Whether all bytes are here and the launcher works on them: no time is estimated for that.
+    const fn is_verifying(&self) -> bool {
+        matches!(self.view.phase, Phase::Installing { .. }) || self.view.has_all_bytes()
     }
 
     const fn is_paused(&self) -> bool {
@@ -130,7 +132,7 @@ impl Dialog {
     /// Whether the first bytes are still to come: no speed is known yet.
     fn connects(&self) -> bool {
         let nothing_arrives = self.view.active_nodes() == 0 && self.view.progress.speed <= 0.0;
-        let waits = self.is_paused() || self.is_installing() || self.view.stands_still();
+        let waits = self.is_paused() || self.is_verifying() || self.view.stands_still();
         nothing_arrives && !waits
     }
 
@@ -139,7 +141,7 @@ impl Dialog {
         let active = self.view.active_nodes();
         match self.view.phase {
             Phase::Paused { .. } => texts.get("status-paused"),
-            Phase::Installing { .. } => texts.get("status-verifying"),
+            _ if self.is_verifying() => texts.get("status-verifying"),
             _ if active > 0 => self.senders(active),
             _ if self.view.nodes.iter().any(|node| node.fault.is_some()) => {
                 texts.get("status-waiting")
@@ -177,8 +179,9 @@ impl Dialog {
 
     fn node_bar(&self, ui: &mut Ui, node: &NodeView) {
         let colours = Palette::of(ui);
-        let halted =
-            !matches!(self.view.phase, Phase::Downloading { .. }) && !self.view.counts_files();
+        let arrives =
+            matches!(self.view.phase, Phase::Downloading { .. }) && !self.view.has_all_bytes();
+        let halted = !arrives && !self.view.counts_files();
         let (state, colour) = self.node_state(node, &colours, halted);
         let amount = if node.done > 0 { self.texts.size(node.done) } else { String::new() };
         egui::Sides::new().shrink_left().truncate().show(

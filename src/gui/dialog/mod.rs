@@ -41,7 +41,7 @@ use super::theme::{self, GAP, MARGIN, Palette};
 use super::widgets::{self, Emphasis};
 use crate::messages::mailbox::WindowPart;
 use crate::messages::protocol::{Command, Event, Phase, Problem};
-use outcome::shortened;
+use outcome::{breakable, shortened};
 use state::{Page, Question};
 
 /// A window lower than this uses smaller margins at its top and bottom, points.
@@ -303,7 +303,7 @@ impl Dialog {
     fn notices(&mut self, ui: &mut Ui) {
         if let Some(problem) = self.view.notice.clone() {
             let [what, why, next] = self.texts.problem(&shortened(&problem));
-            if self.notice(ui, &what, &self.texts.paragraph(&[&why, &next])) {
+            if self.notice(ui, &what, &breakable(&self.texts.paragraph(&[&why, &next]))) {
                 self.view.notice = None;
             }
         }

@@ -12,6 +12,8 @@ use crate::model::Offer;
 
 /// Least height of notes that scroll by themselves, points.
 const NOTES_HEIGHT: f32 = 120.0;
+/// Least height of notes below other cards, where they are only something to read meanwhile; points.
+const NOTES_IN_THE_REST: f32 = 72.0;
 /// Height of the edges and the title of the notes' card, points.
 const NOTES_FRAME: f32 = 66.0;
 /// Height of the button for the details, with its distance from the part above; points.
@@ -79,8 +81,26 @@ impl Dialog {
         if self.notes.1.is_empty() {
             return;
         }
+        let room = self.room_for_notes(ui, below);
+        self.notes_card(ui, Some(room).filter(|room| *room >= NOTES_HEIGHT));
+    }
+
+    /// The notes, if the rest of the page leaves room for some lines of them.
+    pub(super) fn release_notes_in_the_rest(&self, ui: &mut Ui) {
+        let room = self.room_for_notes(ui, 0.0);
+        if room >= NOTES_IN_THE_REST && !self.notes.1.is_empty() {
+            self.notes_card(ui, Some(room));
+        }
+    }
+
+    /// The visible height that is left for the text of the notes above a part of this height.
+    fn room_for_notes(&self, ui: &Ui, below: f32) -> f32 {
         let used = ui.cursor().top() - ui.min_rect().top();
-        let room = self.body_height - used - NOTES_FRAME - below;
+        self.body_height - used - NOTES_FRAME - below
+    }
+
+    /// The notes in a card: whole, or scrolling by themselves in this height.
+    fn notes_card(&self, ui: &mut Ui, room: Option<f32>) {
         widgets::card(ui, |ui| {
             let title = self.texts.get("notes-title");
             let title = match self.notes_language() {
@@ -94,9 +114,7 @@ impl Dialog {
                 ui.spacing_mut().item_spacing.y = 4.0;
                 self.notes.1.show(ui);
             };
-            if room < NOTES_HEIGHT {
-                return text(ui);
-            }
+            let Some(room) = room else { return text(ui) };
             let area = egui::ScrollArea::vertical()
                 .id_salt("notes")
                 .max_height(room)

@@ -103,7 +103,7 @@ impl Dialog {
             if !is_headline {
                 ui.label(RichText::new(what).font(theme::title(16.0)).color(colours.danger));
             }
-            ui.label(RichText::new(why).color(colours.muted));
+            ui.label(RichText::new(breakable(&why)).color(colours.muted));
             ui.label(next);
         });
         // What the app wrote last is shown at once.
@@ -141,6 +141,13 @@ pub(super) fn shortened(problem: &Problem) -> Problem {
     Problem { subject: middle_left_out(&problem.subject), ..problem.clone() }
 }
 
+/// A text in which a line may end after a full-width colon. egui breaks lines at spaces and between
+/// Chinese characters, and would tear the word before such a colon from a long path after it.
+pub(super) fn breakable(text: &str) -> String {
+    const THIN_SPACE: &str = "\u{2009}";
+    text.replace('：', &format!("：{THIN_SPACE}"))
+}
+
 /// A text whose middle is left out if it is very long.
 pub(super) fn middle_left_out(text: &str) -> String {
     let count = text.chars().count();
@@ -151,4 +158,26 @@ pub(super) fn middle_left_out(text: &str) -> String {
     let (start, end): (String, String) =
         (text.chars().take(part).collect(), text.chars().skip(count - part).collect());
     format!("{start}…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_after_a_chinese_colon_leaves_the_words_before_it_whole() {
+        let why =
+            "系统无法读写：/home/user/.local/share/sample/containers/sample_1.0.0_Linux_x86_64";
+        let context = egui::Context::default();
+        let mut rows = Vec::new();
+        let mut output = context.run_ui(egui::RawInput::default(), |ui| {
+            let font = egui::FontId::proportional(14.0);
+            let laid_out = ui.painter().layout(breakable(why), font, egui::Color32::BLACK, 400.0);
+            rows = laid_out.rows.iter().map(|row| row.text()).collect();
+        });
+        // Nothing is drawn on a screen.
+        output.textures_delta.clear();
+        assert_eq!(rows[0].trim_end(), "系统无法读写：");
+        assert!(rows[1].starts_with("/home/user"), "{rows:?}");
+    }
 }

@@ -62,7 +62,7 @@ fn an_older_release_is_called_older_and_asks_first() {
     for (look, title, install, question, yes) in [
         (
             ENGLISH,
-            "LabelImg 1.8.6 is older than 1.9.0, which you have",
+            "LabelImg 1.8.6 is older than your 1.9.0",
             "Install",
             "Switch to 1.8.6?",
             "Switch",

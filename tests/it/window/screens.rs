@@ -127,6 +127,26 @@ fn four_nodes_of_which_two_fail_need_no_scroll_bar() {
 }
 
 #[test]
+fn a_short_list_of_servers_leaves_room_for_the_notes() {
+    let notes = |scene: &str, screen| {
+        let state = scenes::state(scene, Language::English);
+        Window::open_on(state, ENGLISH, screen).sees("What’s new")
+    };
+    let low = Some(room((1366.0, 768.0, 1.5)));
+    assert!(notes("one-node", None));
+    assert!(!notes("troubled", None) && !notes("one-node", low), "they would need a scroll bar");
+}
+
+#[test]
+fn no_time_is_left_once_the_last_byte_has_arrived() {
+    let mut window = Window::scene("downloading");
+    assert!(window.sees("7 seconds left") && window.sees("6.8 MB/s"));
+    window.emit(scenes::progress(Language::English, 1.0, true));
+    assert!(window.sees("100%") && window.sees("Verifying and writing"));
+    assert!(!window.sees_part(" left") && !window.sees_part("MB/s"));
+}
+
+#[test]
 fn other_versions_are_offered_only_where_there_are_some() {
     let alone = Window::scene("first-did-not-start");
     assert!(alone.sees("Try again") && alone.sees("Close"));
