@@ -5,7 +5,8 @@
 //! resident       beside the app         reports    what happened to the app  self_update  this executable
 //! present        windows, notifications terminal   an engine without a window
 //! repairing      a version that does not start
-//! shortcuts      the entry in the menu  output, log, streams   printed output, the log, and the streams for both
+//! shortcuts      the entry in the menu  login_switch   the start at login
+//! output, log, streams   printed output, the log, and the streams for both
 //! ```
 //!
 //! In: an installation and options. Out: an `Ending`, printed output and windows. Never: reads
@@ -13,6 +14,7 @@
 
 pub(crate) mod installation;
 pub(crate) mod log;
+pub(crate) mod login_switch;
 pub(crate) mod output;
 pub(crate) mod present;
 mod repairing;

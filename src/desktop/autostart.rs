@@ -10,7 +10,7 @@
 //! names. Never: turned on without the user's word, changes a file that the user changed unless
 //! asked, needs an administrator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::shortcut::{Artifact, Made, System, digest_of, put};
 use super::{DesktopError, Entry, freedesktop, mac, remove_file, windows};
@@ -60,13 +60,44 @@ pub(crate) fn turn_off(home: &Home) -> Result<Option<PathBuf>, DesktopError> {
     Ok(was_there.then_some(made.path))
 }
 
-/// The file that starts the app at login, if it is there and the desktop's own settings have not
-/// switched it off.
-pub(crate) fn in_force(home: &Home) -> Result<Option<PathBuf>, DesktopError> {
-    let Some(made) = read(home)? else { return Ok(None) };
+/// Whether the app starts at login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// This file starts it.
+    On(PathBuf),
+    /// Nothing starts it: no file, or one that the desktop's own settings have switched off.
+    Off,
+    /// The file is there, and a person has switched it off in a list of the system, which is not
+    /// the launcher's to change.
+    OffInSystem,
+}
+
+/// Whether the app starts at login now.
+///
+/// # Errors
+/// [`DesktopError::File`] if the record or the file cannot be read.
+pub(crate) fn state(home: &Home) -> Result<State, DesktopError> {
+    let Some(made) = read(home)? else { return Ok(State::Off) };
     let content = look::read(&made.path, look::SMALL).at("read", &made.path)?;
-    let is_on = content.is_some_and(|bytes| !is_switched_off(&String::from_utf8_lossy(&bytes)));
-    Ok(is_on.then_some(made.path))
+    Ok(match content {
+        Some(bytes) if is_switched_off(&String::from_utf8_lossy(&bytes)) => State::Off,
+        Some(_) if is_off_in_system(&made.path) => State::OffInSystem,
+        Some(_) => State::On(made.path),
+        None => State::Off,
+    })
+}
+
+/// Windows has a list of startup apps, in which a person can switch each of them off.
+#[cfg(windows)]
+fn is_off_in_system(file: &Path) -> bool {
+    let name = file.file_name().and_then(std::ffi::OsStr::to_str);
+    name.and_then(super::shell::startup_entry).is_some_and(|entry| windows::is_startup_off(&entry))
+}
+
+/// Elsewhere such settings are in the file itself.
+#[cfg(not(windows))]
+const fn is_off_in_system(_file: &Path) -> bool {
+    false
 }
 
 /// Whether there is a record of such a file.
@@ -189,7 +220,7 @@ mod tests {
             let text = std::fs::read_to_string(&path).unwrap();
             assert!(text.contains(expected), "{text}");
             assert_eq!(on(&user, &entry(), system), None, "it is there");
-            assert_eq!(in_force(&user.home).unwrap(), Some(path.clone()));
+            assert_eq!(state(&user.home).unwrap(), State::On(path.clone()));
             assert_eq!(turn_off(&user.home).unwrap(), Some(path.clone()));
             assert!(!path.exists() && !is_made(&user.home));
             assert_eq!(turn_off(&user.home).unwrap(), None);
@@ -210,14 +241,15 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let off = format!("{text}X-GNOME-Autostart-enabled=false\n");
         std::fs::write(&path, &off).unwrap();
-        assert_eq!(in_force(&user.home).unwrap(), None);
+        assert_eq!(state(&user.home).unwrap(), State::Off);
         let before = Entry { program: "/opt/other".into(), ..entry() };
         assert_eq!(refresh(&before, &user.home, &user.folders, system).unwrap(), None);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), off);
         // The user's word counts again.
-        assert!(on(&user, &entry(), system).is_some() && in_force(&user.home).unwrap().is_some());
+        assert!(on(&user, &entry(), system).is_some());
+        assert_eq!(state(&user.home).unwrap(), State::On(path.clone()));
         std::fs::remove_file(&path).unwrap();
         assert_eq!((refreshed(), path.exists()), (None, false));
-        assert_eq!(in_force(&user.home).unwrap(), None);
+        assert_eq!(state(&user.home).unwrap(), State::Off);
     }
 }

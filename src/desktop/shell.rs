@@ -17,6 +17,9 @@ use super::windows::{ClassValue, FileClass, Link};
 use crate::threads;
 
 const CLASSES: &str = "Software\\Classes";
+/// Where Windows keeps which links of the Startup folder the user has switched off.
+const STARTUP_APPS: &str =
+    "Software\\Microsoft\\Windows\\CurrentVersion\\Explorer\\StartupApproved\\StartupFolder";
 
 fn refused(action: &'static str) -> impl Fn(windows::core::Error) -> DesktopError {
     move |error| DesktopError::System { action, source: error.into() }
@@ -69,6 +72,12 @@ pub(super) fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
     set().map_err(refused("set a kind of file"))?;
     classes_changed();
     Ok(())
+}
+
+/// The entry of this link in Windows' list of startup apps. Without one Windows starts the link.
+pub(super) fn startup_entry(link: &str) -> Option<Vec<u8>> {
+    let entry = CURRENT_USER.open(STARTUP_APPS).and_then(|key| key.get_value(link));
+    entry.ok().map(|value| value.to_vec())
 }
 
 /// Whether a program has set the default value of a class, for this user or for all.

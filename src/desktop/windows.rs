@@ -186,6 +186,13 @@ fn class_values(
     ])
 }
 
+/// Reads an entry of Windows' list of startup apps. Its first byte is odd while the user has the app
+/// switched off, in the task manager or in the settings; the others are the time of that.
+#[cfg(any(windows, test))]
+pub(super) fn is_startup_off(entry: &[u8]) -> bool {
+    entry.first().is_some_and(|state| state % 2 == 1)
+}
+
 fn arguments(entry: &Entry) -> Result<Vec<String>, DesktopError> {
     entry.arguments.iter().map(|word| text(word.as_ref()).map(quoted)).collect()
 }
@@ -281,6 +288,20 @@ mod tests {
         assert!(icon.ends_with("document-lbl.ico"), "{icon}");
         let icon = value("kuzflow-sample.txt\\DefaultIcon", "");
         assert_eq!(icon, Some(("D:\\icon.ico", false)));
+    }
+
+    #[test]
+    fn the_list_of_startup_apps_says_which_are_switched_off() {
+        let switched_off = [3, 0, 0, 0, 0x40, 0x2c, 0xd1, 0x5b, 0x71, 0x8e, 0xd8, 1];
+        for (entry, expected) in [
+            (&switched_off[..], true),
+            (&[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], true),
+            (&[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], false),
+            (&[6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_startup_off(entry), expected, "{entry:?}");
+        }
     }
 
     #[test]

@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::installed::{disk_use, installed, retained};
+use super::installed::disk_use;
 use super::machine::Machine;
+use super::menu;
 use crate::backoff::{self, Backoff};
 use crate::environment::Environment;
 use crate::fetch::{Client, ClientOptions, Control, RunState};
@@ -35,7 +36,7 @@ use crate::trust::Freshness;
 use crate::update::check::CheckJob;
 use crate::update::install::UpdateJob;
 use crate::update::package_documents::DocumentCache;
-use crate::update::peer_service::{self, PeerHandle};
+use crate::update::peer_service::PeerHandle;
 use crate::update::repair::RepairJob;
 use crate::update::{from_file, hot_swap};
 
@@ -131,7 +132,7 @@ impl Driver {
 
     async fn run(mut self, mut end: EngineEnd) {
         self.talk(&end);
-        self.list();
+        menu::report(&self.session, &self.emitter);
         loop {
             let input = tokio::select! {
                 command = end.commands.recv() => MachineInput::Command(command.unwrap_or(Command::Quit)),
@@ -160,7 +161,7 @@ impl Driver {
             // Once the engine has ended there is no receiver.
             let _ = inputs.send(MachineInput::Command(command));
         };
-        let AppSession { channel, app, environment } = self.session.clone();
+        let AppSession { channel, app, environment, .. } = self.session.clone();
         tokio::spawn(channel::serve(channel, app, environment.home.clone(), commands));
     }
 
@@ -232,7 +233,8 @@ impl Driver {
                 // Opens or closes the peer network, as the settings say now.
                 self.peers.open(&self.session.environment);
             }
-            Effect::List => self.list(),
+            Effect::StartAtLogin(on) => menu::start_at_login(&self.session, &self.emitter, on),
+            Effect::List => menu::report(&self.session, &self.emitter),
             Effect::RetryLater(failures) => self.retry_later(failures),
             Effect::Stop => {}
         }
@@ -480,19 +482,6 @@ impl Driver {
         });
         if let Err(error) = result {
             self.emitter.emit(Event::Notice { problem: problem::of_store(&error) });
-        }
-    }
-
-    fn list(&self) {
-        let environment = &self.session.environment;
-        if environment.settings.peers.enabled {
-            self.emitter.emit(Event::Sharing { on: peer_service::in_force(environment) });
-        }
-        match installed(environment) {
-            Ok(versions) => {
-                self.emitter.emit(Event::Installed { versions, retained: retained(environment) });
-            }
-            Err(error) => self.emitter.emit(Event::Notice { problem: problem::of_store(&error) }),
         }
     }
 }

@@ -78,6 +78,7 @@ impl Machine {
             Command::List => vec![Effect::List],
             Command::MeasureDisk => vec![Effect::MeasureDisk],
             Command::Share(on) => vec![Effect::Share(on), Effect::List],
+            Command::StartAtLogin(on) => vec![Effect::StartAtLogin(on), Effect::List],
             Command::Seen(what) => vec![Effect::RemoveIncident(what)],
             Command::LimitBandwidth(limit) => vec![Effect::LimitBandwidth(limit)],
             Command::RestartWhenEnded if self.setup.running => vec![Effect::RestartWhenEnded],

@@ -5,6 +5,7 @@
 //! machine      the pure core: step(input) -> effects
 //! driver       performs effects
 //! installed    what is installed, as a person sees it
+//! menu         reports that, and the user's switches
 //! ```
 //!
 //! In: commands and inputs of [`crate::messages`]. Out: events, and effects that `update`,
@@ -14,3 +15,4 @@
 pub(crate) mod driver;
 pub(crate) mod installed;
 pub(crate) mod machine;
+mod menu;

@@ -9,8 +9,8 @@ pub(crate) use node::NodeView;
 
 use super::texts::Language;
 use crate::messages::protocol::{
-    Command, DiskUse, Event, InstalledVersion, NodeFault, NodeState, Phase, Problem, Progress,
-    RetainedFiles, SwapBlocker,
+    Command, DiskUse, Event, InstalledVersion, LoginStart, NodeFault, NodeState, Phase, Problem,
+    Progress, RetainedFiles, SwapBlocker,
 };
 use crate::model::incident::Notice;
 use crate::model::{Node, Offer};
@@ -32,6 +32,8 @@ pub struct ViewState {
     pub disk_use: Option<DiskUse>,
     /// Whether this launcher shares releases with peers; `None` where sharing is not offered.
     pub sharing: Option<bool>,
+    /// Whether the app starts at login; `None` where there is no switch for it.
+    pub login_start: Option<LoginStart>,
     /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
     pub notes: String,
     /// The language tags of these notes for readers of each language, in the order of
@@ -75,6 +77,7 @@ impl Default for ViewState {
             retained: Vec::new(),
             disk_use: None,
             sharing: None,
+            login_start: None,
             notes: String::new(),
             notes_tags: [None, None],
             incremental: false,
@@ -159,6 +162,7 @@ impl ViewState {
                 (self.installed, self.retained) = (versions, retained)
             }
             Event::Sharing { on } => self.sharing = Some(on),
+            Event::LoginStart { state } => self.login_start = Some(state),
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
             Event::NotSwapped { reasons, .. } => self.blockers = reasons,

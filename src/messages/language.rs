@@ -130,6 +130,8 @@ pub(crate) enum Effect {
     Update(Box<Offer>),
     /// Begin or end sharing with peers.
     Share(bool),
+    /// Make the system start the app at login, or no longer.
+    StartAtLogin(bool),
     /// Stop fetching for now.
     Pause,
     /// Continue a paused download.

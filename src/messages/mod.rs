@@ -3,6 +3,7 @@
 //! ```text
 //! protocol   commands in, events out          language   the machine's inputs and effects
 //! problem    errors as what, why, what next   mailbox    the queues to an engine and back
+//! login_switch   the switch for the start at login, as the engine reaches it
 //! ```
 //!
 //! In: errors of the rooms below. Out: values, and the two ends of the queues between a driver and
@@ -11,6 +12,7 @@
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod language;
+pub(crate) mod login_switch;
 pub mod mailbox;
 pub(crate) mod problem;
 pub mod protocol;

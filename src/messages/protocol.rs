@@ -3,6 +3,7 @@
 //! Progress is a latest-value slot: a slow driver sees fewer progress events, and always the newest
 //! one. A queue holds all other events.
 
+mod login_start;
 mod problem;
 mod repaired;
 mod versions;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use login_start::LoginStart;
 pub use problem::{Problem, ProblemKind};
 pub use repaired::{DamagedItem, How, Repaired, RepairedItem};
 pub use versions::{DiskUse, FilesHeld, FolderUse, InstalledVersion, RetainedFiles};
@@ -90,6 +92,8 @@ pub enum Command {
     MeasureDisk,
     /// Begin or end sharing with peers; without effect where the publisher does not allow it.
     Share(bool),
+    /// Make the system start the app when its user logs in, or no longer.
+    StartAtLogin(bool),
     /// A person has acknowledged this incident; the next start does not report it again.
     Seen(Box<Incident>),
     /// After an update: end the running app, switch, start the new version.
@@ -133,6 +137,11 @@ pub enum Event {
     Sharing {
         /// The user's choice.
         on: bool,
+    },
+    /// Whether the app starts when its user logs in. Sent where the launcher knows its own path.
+    LoginStart {
+        /// How the switch stands.
+        state: LoginStart,
     },
     /// How much disk space the installation takes.
     DiskUse(DiskUse),

@@ -1,5 +1,5 @@
 //! The launcher's connection with the app that it started: the environment that the app was started
-//! in, and two live handles, the app and its channel.
+//! in, two live handles, the app and its channel, and the user's switch for its start at login.
 //!
 //! Never: starts, closes or talks to the app; other modules do that.
 
@@ -10,6 +10,7 @@ use super::app::AppHandle;
 use super::channel::ChannelHandle;
 use crate::environment::Environment;
 use crate::error_chain;
+use crate::messages::login_switch::LoginSwitch;
 use crate::model::incident::Incident;
 use crate::store::lock::HomeLock;
 use crate::store::probation;
@@ -27,12 +28,19 @@ pub(crate) struct AppSession {
     pub app: AppHandle,
     /// The conversation with that app.
     pub channel: ChannelHandle,
+    /// The start of the app at login; `None` where this launcher offers no switch for it.
+    pub login_switch: Option<Arc<dyn LoginSwitch>>,
 }
 
 impl AppSession {
     /// A session in which no app was started yet.
     pub(crate) fn new(environment: Arc<Environment>, channel: ChannelHandle) -> Self {
-        Self { environment, app: AppHandle::default(), channel }
+        Self { environment, app: AppHandle::default(), channel, login_switch: None }
+    }
+
+    /// The same with a switch for the start of the app at login.
+    pub(crate) fn with_login_switch(self, switch: Option<Arc<dyn LoginSwitch>>) -> Self {
+        Self { login_switch: switch, ..self }
     }
 
     /// The home of the installation.

@@ -1,15 +1,13 @@
 //! `autostart`: the user's switch for starting the app at login.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use crate::app::Ending;
+use crate::app::login_switch::turn_on;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
 use crate::app::shortcuts::{entry, name_of};
-use crate::desktop::shortcut::System;
-use crate::desktop::{DesktopError, autostart};
+use crate::desktop::autostart::{self, State};
 use crate::environment::Environment;
 use crate::host;
 use crate::messages::problem;
@@ -34,29 +32,27 @@ pub(super) fn autostart(
 ) -> Ending {
     let home = &environment.home;
     let done = match what {
-        What::On => turn_on(environment, own),
+        What::On => turn_on(environment, entry(environment, own), host::user_folders().as_ref()),
         What::Off => autostart::turn_off(home),
         What::Status => Ok(None),
     };
-    let in_force = done.and_then(|changed| Ok((changed, autostart::in_force(home)?)));
-    let (changed, file) = match in_force {
+    let state = done.and_then(|changed| Ok((changed, autostart::state(home)?)));
+    let (changed, state) = match state {
         Ok(known) => known,
         Err(error) => return output.problem(&problem::of_desktop(&error)),
     };
-    let text = if file.is_some() { "autostart-is-on" } else { "autostart-is-off" };
+    let text = if matches!(state, State::On(_)) { "autostart-is-on" } else { "autostart-is-off" };
     output.say(&output.texts.with(text, &[("app", &name_of(environment))]));
+    if state == State::OffInSystem {
+        output.say(&output.texts.get("login-start-off-in-system"));
+    }
+    let file = match state {
+        State::On(file) => Some(file),
+        State::Off | State::OffInSystem => None,
+    };
     let is_done = changed.is_some() || what == What::Status;
     let status = if is_done { "done" } else { "nothing_to_do" };
     let path = file.as_ref().map(|path| path.to_string_lossy());
     output.result(json!({ "status": status, "autostart": file.is_some(), "file": path }));
     if is_done { Ending::Done } else { Ending::NothingToDo }
-}
-
-fn turn_on(environment: &Environment, own: &SelfUpdate) -> Result<Option<PathBuf>, DesktopError> {
-    match (entry(environment, own), host::user_folders()) {
-        (Some(entry), Some(folders)) => {
-            autostart::turn_on(&entry, &environment.home, &folders, System::current())
-        }
-        _ => Err(DesktopError::NoFolder("programs that start at login")),
-    }
 }

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::arguments::Common;
@@ -35,7 +36,7 @@ pub(super) fn demo(
     bar.finish_and_clear();
     let silent = Output::silent(Texts::new(language));
     // The demo does not show the self-update, so its launcher keeps its executable.
-    let own = SelfUpdate::default();
+    let own = Arc::new(SelfUpdate::default());
     let began = Instant::now();
     let invocation =
         |output, arguments: &[&str]| -> Result<Invocation<'_>, Box<dyn std::error::Error>> {

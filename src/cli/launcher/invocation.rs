@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::arguments::Common;
 use crate::app::installation::Installation;
+use crate::app::login_switch::AppLoginSwitch;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
 use crate::app::{Ending, present, terminal};
@@ -17,6 +18,7 @@ use crate::environment::Environment;
 use crate::gui::texts::Language;
 use crate::host;
 use crate::messages::language::Setup;
+use crate::messages::login_switch::LoginSwitch;
 use crate::messages::protocol::{Command, Phase};
 use crate::model::Version;
 use crate::session::app_session::AppSession;
@@ -30,7 +32,7 @@ pub(super) struct Invocation<'a> {
     pub output: &'a Output,
     pub app_arguments: Vec<OsString>,
     pub language: Language,
-    pub own: &'a SelfUpdate,
+    pub own: &'a Arc<SelfUpdate>,
     /// When the program began.
     pub began: Instant,
 }
@@ -45,6 +47,14 @@ impl Invocation<'_> {
 
     pub(super) fn app_session(&self) -> AppSession {
         AppSession::new(self.environment(), ChannelHandle::new(host::private_folders()))
+    }
+
+    /// The same for verbs that may open the window, which has a switch for the start at login.
+    pub(super) fn app_session_of_window(&self) -> AppSession {
+        let session = self.app_session();
+        let environment = Arc::clone(&session.environment);
+        let switch = AppLoginSwitch::new(environment, Arc::clone(self.own));
+        session.with_login_switch(switch.map(|switch| Arc::new(switch) as Arc<dyn LoginSwitch>))
     }
 
     pub(super) fn options(&self) -> present::PresentOptions {

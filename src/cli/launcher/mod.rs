@@ -22,6 +22,7 @@ mod versions;
 mod wholeness;
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -56,7 +57,7 @@ pub fn main() -> Ending {
     let arguments = Arguments::parse_from(host::arguments());
     refuse_conflicts(&arguments);
     let common = &arguments.common;
-    let own = SelfUpdate::new(common.config.as_deref(), common.home.as_deref());
+    let own = Arc::new(SelfUpdate::new(common.config.as_deref(), common.home.as_deref()));
     let starts =
         arguments.file.is_none() && matches!(arguments.verb, None | Some(Verb::Run { .. }));
     let shows_window = matches!(arguments.verb, Some(Verb::Window { .. }));
@@ -188,12 +189,22 @@ impl Invocation<'_> {
                     (_, true) => WindowPart::Check,
                     _ => WindowPart::Any,
                 };
-                return run::window(&self.app_session(), part, self.options(), self.output);
+                return run::window(
+                    &self.app_session_of_window(),
+                    part,
+                    self.options(),
+                    self.output,
+                );
             }
             Verb::Run { .. } => {
                 let ending = match self.own.begin() {
                     Some(ending) => return ending,
-                    None => run::run(&self.app_session(), self.options(), self.output, self.own),
+                    None => run::run(
+                        &self.app_session_of_window(),
+                        self.options(),
+                        self.output,
+                        self.own,
+                    ),
                 };
                 if let Ending::App(status) = ending {
                     self.output.result(json!({ "status": "ended", "code": status }));

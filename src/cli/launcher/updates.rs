@@ -172,6 +172,6 @@ impl Invocation<'_> {
         } else {
             log::to_folder(&self.place.home.logs());
         }
-        run::open(&self.app_session(), file, self.options(), self.output)
+        run::open(&self.app_session_of_window(), file, self.options(), self.output)
     }
 }

@@ -343,6 +343,8 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     assert_eq!(command(&mut machine, delete), [deletes]);
     assert_eq!(command(&mut machine, Command::MeasureDisk), [Effect::MeasureDisk]);
     assert_eq!(command(&mut machine, Command::List), [Effect::List]);
+    let switched = command(&mut machine, Command::StartAtLogin(true));
+    assert_eq!(switched, [Effect::StartAtLogin(true), Effect::List]);
     assert!(matches!(machine.phase(), Phase::Downloading { .. }));
 }
 

@@ -8,7 +8,8 @@
 //! state     what a dialog holds from frame to frame    head, foot  above and below the screens
 //! offer     a release to take                          download    its progress
 //! outcome   waiting, up to date, failed                notices     incidents that nobody saw
-//! versions  the version menu                           question    before what cannot be undone
+//! versions  the version menu                           switches    the user's switches below it
+//! question  before what cannot be undone
 //! file      files that the user gives                  inbox       the way of their answer
 //! size      how large the window is
 //! ```
@@ -25,6 +26,7 @@ mod outcome;
 mod question;
 mod size;
 mod state;
+mod switches;
 mod versions;
 
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! The version menu: the installed versions, what the user can do with each, the retained user
-//! data, and the disk space of all that.
+//! data, the disk space of all that, and the user's switches.
 
 use egui::{RichText, Ui};
 
@@ -38,22 +38,7 @@ impl Dialog {
         if !self.view.retained.is_empty() {
             widgets::card(ui, |ui| self.retained(ui));
         }
-        if let Some(on) = self.view.sharing {
-            widgets::card(ui, |ui| self.sharing(ui, on));
-        }
-    }
-
-    /// The user's switch for sharing. The publisher's switch is in the settings.
-    fn sharing(&mut self, ui: &mut Ui, mut on: bool) {
-        ui.spacing_mut().item_spacing.y = 4.0;
-        if ui.checkbox(&mut on, self.texts.get("sharing-switch")).clicked() {
-            self.handle.send(Command::Share(on));
-        }
-        ui.label(
-            RichText::new(self.texts.get("sharing-explained"))
-                .size(13.0)
-                .color(Palette::of(ui).muted),
-        );
+        self.switches(ui);
     }
 
     fn version(&mut self, ui: &mut Ui, version: &InstalledVersion) {

@@ -72,7 +72,7 @@ const DETAILS: (&str, &str) = ("详情", "Details");
 const END_APP: Click = (("不保存并退出…", "End without saving…"), 0);
 
 /// Pictures after clicks: a name, the first scene, the clicks.
-const STEPS: [(&str, &str, &[Click]); 21] = [
+const STEPS: [(&str, &str, &[Click]); 22] = [
     ("offer-details", "offer", &[(DETAILS, 0)]),
     ("incremental-details", "offer-incremental", &[(DETAILS, 0)]),
     ("chain-details", "long-incremental", &[(DETAILS, 0)]),
@@ -86,6 +86,7 @@ const STEPS: [(&str, &str, &[Click]); 21] = [
     ("details", "failed", &[(DETAILS, 0)]),
     ("versions-every", "versions-all", &[MENU]),
     ("sharing", "sharing", &[MENU]),
+    ("login-switch", "login-off-in-system", &[MENU]),
     ("switch-to", "versions-all", &[MENU, (("切换到此版本…", "Switch to this…"), 0)]),
     ("go-back-to", "versions-all", &[MENU, (("恢复到此版本…", "Go back to this…"), 0)]),
     ("free-space", "versions-all", &[MENU, (("释放空间…", "Free up space…"), 0)]),

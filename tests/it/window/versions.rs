@@ -1,8 +1,10 @@
 //! The installed versions in the window: switched to, gone back to, pinned, removed; what they keep.
 
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use kuzflow::testing::gui::CloseReason;
-use kuzflow::testing::messages::protocol::{Command, Event, FilesHeld, NoUpdate, Phase};
+use kuzflow::testing::messages::protocol::{
+    Command, Event, FilesHeld, LoginStart, NoUpdate, Phase,
+};
 use kuzflow::testing::model::Version;
 
 use super::Window;
@@ -174,6 +176,38 @@ fn sharing_with_peers_can_be_switched_off_where_the_publisher_allows_it() {
     window.emit(Event::Sharing { on: false });
     window.click_nth(SWITCH, 0);
     assert_eq!(window.commands(), [Command::Share(true)]);
+}
+
+#[test]
+fn the_start_at_login_is_switched_where_its_state_is_shown() {
+    const SWITCH: &str = "Start LabelImg when I log in";
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    assert!(!window.sees(SWITCH), "this launcher has no switch for it");
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::StartAtLogin(true)]);
+    window.emit(Event::LoginStart { state: LoginStart::On });
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::StartAtLogin(false)]);
+}
+
+#[test]
+fn a_start_at_login_that_cannot_be_switched_says_why() {
+    const SWITCH: &str = "Start LabelImg when I log in";
+    let mut window = Window::scene("login-off-in-system");
+    window.click("Installed versions");
+    for (state, reason) in [
+        (LoginStart::OffInSystem, "Windows has switched this off."),
+        (LoginStart::Unavailable, "This system has no folder for programs that start at login."),
+    ] {
+        window.emit(Event::LoginStart { state });
+        assert!(window.sees_part(reason), "{state:?}");
+        assert!(window.harness.get_by_label(SWITCH).accesskit_node().is_disabled());
+        window.click_nth(SWITCH, 0);
+        assert!(window.commands().is_empty(), "{state:?}");
+    }
 }
 
 #[test]

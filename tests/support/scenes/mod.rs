@@ -3,9 +3,9 @@
 use kuzflow::testing::gui::Language;
 use kuzflow::testing::gui::ViewState;
 use kuzflow::testing::messages::protocol::{
-    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, NoUpdate,
-    NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress, RetainedFiles,
-    SwapBlocker,
+    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, LoginStart,
+    NoUpdate, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,
+    RetainedFiles, SwapBlocker,
 };
 use kuzflow::testing::model::digest::Digest;
 use kuzflow::testing::model::incident::{Conflict, Incident, LaunchFailure, Notice, StandIn};
@@ -129,6 +129,12 @@ pub fn nodes(language: Language) -> Vec<Node> {
             ..Node::at(format!("https://{id}.example.org/").parse().unwrap())
         })
         .collect()
+}
+
+/// Only the active version is installed, so the switches below it are in sight.
+fn one_version() -> Event {
+    let active = installed().into_iter().filter(|version| version.active);
+    Event::Installed { versions: active.collect(), retained: Vec::new() }
 }
 
 /// Three installed versions. The newest is active and runs; a rollback to the others is possible.
@@ -386,7 +392,7 @@ pub fn is_rare(name: &str) -> bool {
 }
 
 /// Names of the scenes that most users meet.
-const NAMES: [&str; 56] = [
+const NAMES: [&str; 57] = [
     "idle",
     "checking",
     "up-to-date",
@@ -434,6 +440,7 @@ const NAMES: [&str; 56] = [
     "incident-beside",
     "incident-stand-in",
     "versions-all",
+    "login-off-in-system",
     "taking-along",
     "rolling-back",
     "rolled-back",
@@ -545,7 +552,8 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
         "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],
         "cancelled" => vec![phase(Phase::Cancelled)],
-        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000), Event::Sharing { on: true }],
+        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000), Event::Sharing { on: true }, Event::LoginStart { state: LoginStart::Off }],
+        "login-off-in-system" => vec![phase(Phase::UpToDate { reason: NoUpdate::Newest, current }), one_version(), Event::LoginStart { state: LoginStart::OffInSystem }],
         "notification-hot" => vec![with_plan(Plan { requires_restart: false, hot_swappable: 9, ..patches(&["1.8.5"], 1_210_000) })],
         "strip-downloading" => vec![with_plan(patches(&["1.8.5"], 1_210_000)), downloading, progress_of(1_210_000, language, 0.42, true)],
         "strip-swapping" => vec![phase(Phase::Swapping { version })],

@@ -1,0 +1,72 @@
+//! The user's switches below the installed versions. Each shows how it stands in the system, and
+//! changes when the engine has done what it was asked for.
+
+use egui::{Checkbox, RichText, Ui};
+
+use super::state::Dialog;
+use crate::gui::theme::Palette;
+use crate::gui::widgets;
+use crate::messages::protocol::{Command, LoginStart};
+
+/// One switch, with what it means or why it cannot be changed.
+struct Switch {
+    on: bool,
+    can_change: bool,
+    label: String,
+    explanation: String,
+}
+
+impl Switch {
+    /// Draws it in a card. Returns what the user wants now.
+    fn show(self, ui: &mut Ui) -> Option<bool> {
+        let mut wanted = self.on;
+        let clicked = widgets::card(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            let switch = Checkbox::new(&mut wanted, self.label);
+            let clicked = ui.add_enabled(self.can_change, switch).clicked();
+            let colours = Palette::of(ui);
+            ui.label(RichText::new(self.explanation).size(13.0).color(colours.muted));
+            clicked
+        });
+        clicked.then_some(wanted)
+    }
+}
+
+impl Dialog {
+    pub(super) fn switches(&mut self, ui: &mut Ui) {
+        if let Some(state) = self.view.login_start
+            && let Some(on) = self.login_start(state).show(ui)
+        {
+            self.handle.send(Command::StartAtLogin(on));
+        }
+        if let Some(on) = self.view.sharing
+            && let Some(on) = self.sharing(on).show(ui)
+        {
+            self.handle.send(Command::Share(on));
+        }
+    }
+
+    fn login_start(&self, state: LoginStart) -> Switch {
+        let explanation = match state {
+            LoginStart::On | LoginStart::Off => "login-start-explained",
+            LoginStart::OffInSystem => "login-start-off-in-system",
+            LoginStart::Unavailable => "login-start-unavailable",
+        };
+        Switch {
+            on: state == LoginStart::On,
+            can_change: state.can_change(),
+            label: self.texts.get("login-start-switch"),
+            explanation: self.texts.get(explanation),
+        }
+    }
+
+    /// The user's own switch; the publisher's is in the settings.
+    fn sharing(&self, on: bool) -> Switch {
+        Switch {
+            on,
+            can_change: true,
+            label: self.texts.get("sharing-switch"),
+            explanation: self.texts.get("sharing-explained"),
+        }
+    }
+}
