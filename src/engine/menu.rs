@@ -43,3 +43,85 @@ fn report_login_start(session: &AppSession, emitter: &Emitter) {
         None => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::driver;
+    use crate::environment::Environment;
+    use crate::messages::language::Setup;
+    use crate::messages::login_switch::LoginSwitch;
+    use crate::messages::mailbox::Handle;
+    use crate::messages::protocol::{Command, LoginStart, Problem, ProblemKind};
+    use crate::session::channel::ChannelHandle;
+    use crate::settings::Settings;
+    use crate::store::Home;
+
+    const SETTINGS: &str = "app = 'sample'\n[[nodes]]\nid = 'one'\nurl = 'http://127.0.0.1:9/'\n";
+
+    /// A system that starts what it is asked to, and refuses to stop that.
+    #[derive(Default)]
+    struct Stubborn(AtomicBool);
+
+    impl LoginSwitch for Stubborn {
+        fn state(&self) -> Result<LoginStart, Problem> {
+            let on = self.0.load(Ordering::Relaxed);
+            Ok(if on { LoginStart::On } else { LoginStart::Off })
+        }
+
+        fn turn(&self, on: bool) -> Result<(), Problem> {
+            let refusal = Problem::new(ProblemKind::DiskError, "autostart", &std::fmt::Error);
+            if on {
+                self.0.store(true, Ordering::Relaxed)
+            } else {
+                return Err(refusal);
+            }
+            Ok(())
+        }
+    }
+
+    /// The events up to the next list of versions, which are about the switch.
+    fn answers(handle: &Handle) -> Vec<Event> {
+        let mut found = Vec::new();
+        loop {
+            for event in handle.wait(Duration::from_secs(60)) {
+                match event {
+                    Event::Installed { .. } => return found,
+                    Event::LoginStart { .. } | Event::Notice { .. } => found.push(event),
+                    _ => {}
+                }
+            }
+            assert!(!handle.closed(), "the engine has ended");
+        }
+    }
+
+    #[test]
+    fn the_engine_turns_the_switch_and_shows_how_it_stands_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            home: Home::new(folder.path()),
+            settings: Settings::parse(SETTINGS, Path::new("launcher.toml")).unwrap(),
+            shipped_root: Vec::new(),
+            included_bundle: None,
+            arguments: Vec::new(),
+            language: "en".to_owned(),
+        };
+        let session = AppSession::new(Arc::new(environment), ChannelHandle::new(Vec::new()))
+            .with_login_switch(Some(Arc::new(Stubborn::default())));
+        let (handle, engine) = driver::spawn(session, Setup::default()).unwrap();
+        assert_eq!(answers(&handle), [Event::LoginStart { state: LoginStart::Off }]);
+        handle.send(Command::StartAtLogin(true));
+        assert_eq!(answers(&handle), [Event::LoginStart { state: LoginStart::On }]);
+        // A refusal is shown, and so is that nothing has changed.
+        handle.send(Command::StartAtLogin(false));
+        let refused = answers(&handle);
+        assert!(matches!(&refused[0], Event::Notice { problem } if problem.subject == "autostart"));
+        assert_eq!(refused[1..], [Event::LoginStart { state: LoginStart::On }]);
+        driver::quit(&handle, engine);
+    }
+}

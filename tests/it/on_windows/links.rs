@@ -51,3 +51,30 @@ fn links_and_file_type_name_the_launcher_in_plain_form_and_go_with_the_app() {
         fs::read_dir(world.home()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["user-data"], "the user's files, and nothing else");
 }
+
+/// Windows' list of startup apps, as its settings and its task manager write it.
+const STARTUP_APPS: &str =
+    r"HKCU\Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\StartupFolder";
+
+#[test]
+fn a_start_at_login_that_the_task_manager_has_switched_off_is_not_called_on() {
+    let (world, _node) = installed();
+    let on = world.say(&["autostart", "on"]);
+    assert_eq!((on.code, &on.result["autostart"]), (0, &true.into()), "{}", on.errors);
+    let file = PathBuf::from(on.result["file"].as_str().unwrap());
+    let link = file.file_name().unwrap().to_str().unwrap();
+    let list = |arguments: &[&str]| {
+        let done = Command::new("reg").args(arguments).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    let switched_off = "030000000000000000000000";
+    list(&["add", STARTUP_APPS, "/v", link, "/t", "REG_BINARY", "/d", switched_off, "/f"]);
+    assert_eq!(world.say(&["autostart", "status"]).result["autostart"], false);
+    // The person's word there counts more than the launcher's switch.
+    let again = world.say(&["autostart", "on"]);
+    assert_eq!((again.code, &again.result["autostart"]), (3, &false.into()), "{}", again.errors);
+    list(&["delete", STARTUP_APPS, "/v", link, "/f"]);
+    assert_eq!(world.say(&["autostart", "status"]).result["autostart"], true);
+    assert_eq!(world.say(&["autostart", "off"]).code, 0);
+    assert!(!file.exists());
+}
