@@ -105,3 +105,18 @@ fn a_release_for_a_part_says_both_steps_in_their_order() {
     assert!(found[0].contains("timestamp.json last"), "{}", output.text);
     assert!(found[1].contains("--version 1.0.0 --percent 100"), "{}", output.text);
 }
+
+/// What was halted goes on by another step than what was meant for a part.
+#[test]
+fn a_halted_release_that_is_published_again_is_resumed_next() {
+    let world = World::new();
+    let package = world.build("1.0.0", &BTreeMap::new());
+    let folder = world.path("publisher");
+    let publisher = Publisher { world, folder };
+    publisher.say(&["publish", text(&package), "--rollout", "10"]);
+    publisher.say(&["rollout", "--version", "1.0.0", "--halt"]);
+    let output = publisher.say(&["publish", text(&package), "--again", "--mandatory"]);
+    let found = steps(&output);
+    assert_eq!(found.len(), 2, "{}", output.text);
+    assert!(found[1].contains("--version 1.0.0 --resume"), "{}", output.text);
+}

@@ -21,6 +21,7 @@ use crate::installers::{
     Format, InstallerRecord, Measured, Payload, PayloadSources, Product, ProductSources, Signers,
     UNIVERSAL, add_to_index, finished_launcher, installers_in, write_file, write_launcher,
 };
+use crate::model::launcher::version_in;
 use crate::model::made_file::SHIPPED_LAUNCHERS;
 use crate::model::{Platform, Release, Version};
 use crate::publish::Project;
@@ -109,7 +110,7 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     for format in &formats {
         format.check_tools()?;
     }
-    warn_of_local_nodes(&project)?;
+    warn_of_settings(&project)?;
     let releases = project.releases()?;
     let jobs = jobs(&launchers, &releases, arguments, &project)?;
     let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
@@ -130,9 +131,10 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
                 is_managed: format.is_managed(),
             })?;
             let path = out.join(format.file_name(&job.product, &job.platform));
+            say.line(&format!("making {}", path.display()));
             let measured = write_file(*format, &job.product, &payload, &signers, &path)?;
             let Measured { length, hash } = measured;
-            say.line(&format!("{}: {length} bytes\n  sha256 {hash}", path.display()));
+            say.line(&format!("  {length} bytes\n  sha256 {hash}"));
             made.push(job.record(*format, measured, arguments.with_release));
         }
     }
@@ -258,8 +260,22 @@ fn launchers(named: &[LauncherFile]) -> Result<Vec<LauncherFile>, String> {
             return Err(format!("there are two launchers for {platform}; name one"));
         }
         check_launcher(path, platform)?;
+        warn_of_no_launcher(path);
     }
     Ok(launchers)
+}
+
+/// Warns of a program that looks like another one than the launcher: users would start it under the
+/// app's name. Only a warning, since a launcher of one's own may say no version.
+fn warn_of_no_launcher(path: &Path) {
+    let is_publishers = path.file_stem().is_some_and(|name| name == "kuzflow");
+    let is_launcher = std::fs::read(path).is_ok_and(|program| version_in(&program).is_some());
+    if is_publishers || !is_launcher {
+        error_line(&format!(
+            "warning: {} does not look like the launcher, which is called {LAUNCHER}; users would start this program in place of it",
+            path.display()
+        ));
+    }
 }
 
 /// Refuses a file that is no program for `platform`.
@@ -396,10 +412,22 @@ pub(super) fn source_date() -> Result<Option<Time>, String> {
         .ok_or_else(|| format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds since 1970"))
 }
 
-/// An installer whose launcher only asks this computer is of no use to anybody else.
-fn warn_of_local_nodes(project: &Project) -> Result<(), VerbError> {
+/// Warns of what users would notice: a launcher that only asks this computer, and another name of
+/// the app than the one in kuzflow.toml.
+fn warn_of_settings(project: &Project) -> Result<(), VerbError> {
     let path = project.launcher_folder().join("launcher.toml");
     let settings = Settings::read(&path)?;
+    let name = &project.settings().display_name;
+    // An installer puts the name there if none stands there, or only the app's own.
+    let has_name =
+        !settings.display_name.is_empty() && settings.display_name != settings.app.as_str();
+    if has_name && settings.display_name != *name {
+        error_line(&format!(
+            "warning: {} calls the app {:?}, kuzflow.toml calls it {name:?}; the launcher's windows will show the first until a release is installed",
+            path.display(),
+            settings.display_name
+        ));
+    }
     let is_local = |url: &url::Url| match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

@@ -17,7 +17,7 @@ use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::error_chain;
 use crate::host;
-use crate::model::{Manifest, Version};
+use crate::model::{Manifest, Release, Version};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::transaction::when_free;
 use crate::publish::{Keyring, PackageToPublish, Project, PublishError, Terms, Transaction};
@@ -188,9 +188,11 @@ pub(super) fn publish_with(
     if added {
         tell_patch_sizes(project, &keyring);
     }
-    let is_partial = offerings.iter().any(|offering| offering.release.rollout_permille < 1000);
-    let partial = packages.first().filter(|_| changes && is_partial);
-    tell_next(project, &arguments, partial, say);
+    let held_back = offerings
+        .iter()
+        .map(|offering| &offering.release)
+        .find(|release| changes && is_held_back(release));
+    tell_next(project, &arguments, held_back, say);
     let status = if changes || added { "done" } else { "nothing_to_do" };
     let reported = packs.map(|packs| packs.reported).unwrap_or_default();
     say.result(json!({ "status": status, "releases": releases, "packs": reported }));
@@ -240,21 +242,27 @@ fn tell_patch_sizes(project: &Project, keyring: &Keyring) {
     }
 }
 
-/// Tells what the publisher can do next; `partial` is a package that only a part of the
-/// installations gets so far.
+/// Whether not every installation gets the release.
+fn is_held_back(release: &Release) -> bool {
+    release.halted || release.rollout_permille < 1000
+}
+
+/// Tells what the publisher can do next; `held_back` is a release that not every installation gets.
 fn tell_next(
     project: &Project,
     arguments: &PublishArguments,
-    partial: Option<&PackageToPublish>,
+    held_back: Option<&Release>,
     say: &Say,
 ) {
     let place = arguments.repo_option();
     say.next(&format!("kuzflow serve{place}, or {}", upload::copying(project)));
-    if let Some(package) = partial {
-        say.next(&format!(
-            "kuzflow rollout{place} --version {} --percent 100, once it is well",
-            package.release.container.version
-        ));
+    if let Some(release) = held_back {
+        let (step, when) = match release.halted {
+            true => ("--resume", "once it may go on"),
+            false => ("--percent 100", "once it is well"),
+        };
+        let version = &release.container.version;
+        say.next(&format!("kuzflow rollout{place} --version {version} {step}, {when}"));
     }
 }
 

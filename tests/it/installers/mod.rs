@@ -165,6 +165,33 @@ fn the_same_release_makes_the_same_installers() {
 }
 
 #[test]
+fn what_users_would_wonder_at_is_warned_of() {
+    let shop = Shop::new();
+    let folder = shop.world.path("publisher");
+    let warnings = |launcher: &str| {
+        let launcher = format!("{}={launcher}", Platform::current());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+        command.args(["package", "--repo", text(&folder), "--format", "run"]);
+        let output = command.args(["--launcher", &launcher]).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let own = env!("CARGO_BIN_EXE_kuzflow-launcher");
+    let told = warnings(own);
+    assert!(!told.contains("does not look like") && !told.contains("calls the app"), "{told}");
+    for other in ["/bin/true", env!("CARGO_BIN_EXE_kuzflow")] {
+        let told = warnings(other);
+        assert!(told.contains(&format!("{other} does not look like the launcher")), "{told}");
+    }
+    let settings = folder.join("launcher/launcher.toml");
+    let mut before: toml::Table = fs::read_to_string(&settings).unwrap().parse().unwrap();
+    before.insert("display_name".to_owned(), "Its former name".into());
+    fs::write(&settings, before.to_string()).unwrap();
+    let told = warnings(own);
+    assert!(told.contains("calls the app \"Its former name\", kuzflow.toml calls it"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_packaged_is_named_before_anything_is_written() {
     let shop = Shop::new();
     let folder = shop.world.path("publisher");
