@@ -5,8 +5,8 @@ use std::io::Cursor;
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, ImageReader, Limits, RgbaImage};
 
-/// Largest width and height of a picture that is decoded, pixels.
-const MAX_SIDE_PIXELS: u32 = 2048;
+use crate::model::icon_file::MAX_SIDE_PIXELS;
+
 /// Sizes of the folders in hicolor, the fallback of every theme.
 const HICOLOR: [u32; 7] = [16, 32, 48, 64, 128, 256, 512];
 /// Sizes in a Windows icon: lists, task bar, desktop, large tiles.

@@ -25,9 +25,9 @@ pub(crate) enum InstallerError {
     /// A value in `[app]` does not fit what the format allows.
     #[error("[app] {setting} in kuzflow.toml cannot be used: {reason}")]
     Setting { setting: &'static str, reason: String },
-    /// The icon is no PNG, or far too large.
-    #[error("{} is no PNG of at most 2048 pixels", path.display())]
-    Icon { path: PathBuf },
+    /// The icon cannot be used.
+    #[error("the icon {} {reason}", path.display())]
+    Icon { path: PathBuf, reason: String },
     /// `launcher.toml` cannot be used.
     #[error("{} cannot be shipped: {reason}", path.display())]
     LauncherSettings { path: PathBuf, reason: String },

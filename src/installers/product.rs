@@ -3,8 +3,8 @@
 //! In: `[app]` of `kuzflow.toml`, the release, the texts of the menu. Out: a [`Product`] with
 //! checked values. Never: says how a format spells them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use jiff::Timestamp as Time;
 use url::Url;
@@ -14,10 +14,12 @@ use super::icons::Icon;
 use crate::desktop::{Document, Entry, MenuTexts};
 use crate::file_error::FileResult as _;
 use crate::model::document_type::DocumentType;
+use crate::model::icon_file;
 use crate::model::path::is_device;
 use crate::model::platform::AppName;
 use crate::model::release::INCLUDED_BUNDLE;
 use crate::model::{Platform, Version};
+use crate::plain;
 use crate::publish::ProjectSettings;
 
 /// The licence of an app that names none.
@@ -31,6 +33,9 @@ const FILES_BESIDE: [&str; 5] =
     ["uninstall", "launcher.toml", "root.json", "icon.png", INCLUDED_BUNDLE];
 /// Longest name of a file: with the ending of another file behind it, it has at most 255 bytes.
 const MAX_NAME_CHARACTERS: usize = 60;
+/// Longest name of an application bundle without its ending, bytes: a record of the disk image holds
+/// one of about 150.
+const MAX_VOLUME_NAME_BYTES: usize = 120;
 
 /// What every installer says of the app.
 #[derive(Clone, Debug)]
@@ -129,7 +134,7 @@ impl Product {
         let license_text = recipe.license_file.as_ref().map(|file| read_text(&folder.join(file)));
         let icon = match &recipe.icon {
             Some(file) => icon_at(&icon_path(folder, recipe.folder.as_deref(), file))?,
-            None => Icon::read(letter).ok_or(InstallerError::Icon { path: PathBuf::new() })?,
+            None => Icon::read(letter).ok_or_else(|| refused_icon(PathBuf::new(), letter))?,
         };
         let time = time.unwrap_or(published);
         let year = time.to_zoned(jiff::tz::TimeZone::UTC).year();
@@ -139,7 +144,9 @@ impl Product {
             app: settings.app.clone(),
             display_name: one_line(&settings.display_name),
             version: version.clone(),
-            summary: summary.unwrap_or_else(|| one_line(&settings.display_name)),
+            // Package managers refuse a summary that only repeats the name.
+            summary: summary
+                .unwrap_or_else(|| format!("Desktop app {}", one_line(&settings.display_name))),
             homepage: homepage(recipe.homepage.as_deref())?,
             license: recipe.license.clone().unwrap_or_else(|| NO_LICENSE.to_owned()),
             license_text: license_text.transpose()?,
@@ -172,7 +179,7 @@ impl Product {
         if platform.is_windows() {
             format!("{}.exe", self.windows_name())
         } else {
-            self.file_name()
+            shortened(&self.file_name(), MAX_VOLUME_NAME_BYTES).to_owned()
         }
     }
 
@@ -189,7 +196,8 @@ impl Product {
 
     /// The app's name as the name of a file.
     fn file_name(&self) -> String {
-        let is_forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+        // NSIS gives the two sides of a comparison on between grave accents.
+        let is_forbidden = |c: char| c.is_control() || "/\\:*?\"<>|`".contains(c);
         let name = self.display_name.replace(is_forbidden, "-");
         let name: String = name.chars().take(MAX_NAME_CHARACTERS).collect();
         // Windows drops dots and spaces at the end.
@@ -254,7 +262,17 @@ fn one_line(text: &str) -> String {
 }
 
 fn read_text(path: &Path) -> Result<String, InstallerError> {
-    Ok(fs::read_to_string(path).at("read", path)?)
+    let bytes = fs::read(path).at("read", path)?;
+    Ok(plain::of_file(bytes).map_err(io::Error::other).at("read", path)?)
+}
+
+/// The beginning of `name` that has at most `most` bytes.
+fn shortened(name: &str, most: usize) -> &str {
+    name[..name.floor_char_boundary(most)].trim_end_matches(|c: char| c == '.' || c.is_whitespace())
+}
+
+fn refused_icon(path: PathBuf, bytes: &[u8]) -> InstallerError {
+    InstallerError::Icon { path, reason: icon_file::fault(bytes) }
 }
 
 /// The icon's file: from the folder of `kuzflow.toml`, or else from the app's, as `kuzflow build`
@@ -269,7 +287,7 @@ fn icon_path(folder: &Path, app_folder: Option<&Path>, file: &Path) -> PathBuf {
 
 fn icon_at(path: &Path) -> Result<Icon, InstallerError> {
     let png = fs::read(path).at("read", path)?;
-    Icon::read(&png).ok_or_else(|| InstallerError::Icon { path: path.to_owned() })
+    Icon::read(&png).ok_or_else(|| refused_icon(path.to_owned(), &png))
 }
 
 /// The documents that the app opens, each with its picture.
@@ -282,7 +300,10 @@ fn documents(settings: &ProjectSettings, folder: &Path) -> Result<Vec<Document>,
         let path = kind.icon.as_ref().map(|it| icon_path(folder, recipe.folder.as_deref(), it));
         let icon = path.map(|path| {
             let png = fs::read(&path).at("read", &path)?;
-            Icon::read(&png).map(|_| png).ok_or(InstallerError::Icon { path })
+            match Icon::read(&png) {
+                Some(_) => Ok(png),
+                None => Err(refused_icon(path, &png)),
+            }
         });
         Ok(Document { icon: icon.transpose()?, kind })
     };
@@ -370,6 +391,8 @@ pub(super) mod tests {
         assert_eq!(name("...", "Darwin_arm64"), "Sample");
         assert_eq!(name(" . My App . .", "Windows_AMD64"), "My App.exe");
         assert_eq!(name(&"长".repeat(90), "Windows_AMD64"), format!("{}.exe", "长".repeat(60)));
+        assert_eq!(name(&"长".repeat(90), "Darwin_arm64"), "长".repeat(40));
+        assert_eq!(name("a`b", "Windows_AMD64"), "a-b.exe");
     }
 
     #[test]

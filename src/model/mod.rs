@@ -10,6 +10,7 @@ pub mod digest;
 pub(crate) mod document_type;
 pub mod exit_code;
 pub mod hot_swap;
+pub(crate) mod icon_file;
 pub mod incident;
 pub mod launcher;
 pub(crate) mod made_file;

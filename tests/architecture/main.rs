@@ -223,6 +223,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "look",
             "named_file",
             "model",
+            "plain",
             "settings",
             // Menu entries and icons are the same as those that the launcher makes.
             "desktop",

@@ -111,6 +111,7 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
         format.check_tools()?;
     }
     warn_of_settings(&project)?;
+    warn_of_missing_words(&project);
     let releases = project.releases()?;
     let jobs = jobs(&launchers, &releases, arguments, &project)?;
     let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
@@ -135,12 +136,14 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
             let measured = write_file(*format, &job.product, &payload, &signers, &path)?;
             let Measured { length, hash } = measured;
             say.line(&format!("  {length} bytes\n  sha256 {hash}"));
-            made.push(job.record(*format, measured, arguments.with_release));
+            let record = job.record(*format, measured, arguments.with_release);
+            // At once: the index describes what stands there even if a later format fails.
+            add_to_index(&out, std::slice::from_ref(&record))?;
+            made.push(record);
         }
     }
-    add_to_index(&out, &made)?;
     let made: Vec<Value> = made.iter().map(|record| described(record, &out)).collect();
-    say.next("kuzflow site");
+    say.next(&next_step(arguments));
     say.result(json!({ "status": "done", "installers": made }));
     Ok(Ending::Done)
 }
@@ -238,6 +241,16 @@ impl<'a> Job<'a> {
         say.line(&format!("{}: the launcher as it is shipped", path.display()));
         Ok(Some(path))
     }
+}
+
+/// The page of these installers, as it is typed.
+fn next_step(arguments: &PackageArguments) -> String {
+    let option = |name: &str, path: &Option<PathBuf>| {
+        let path = path.as_ref().map(|path| project::typed(path));
+        path.map(|path| format!(" {name} {path}")).unwrap_or_default()
+    };
+    let repo = option("--repo", &arguments.repo);
+    format!("kuzflow site{repo}{}", option("--installers", &arguments.out))
 }
 
 /// An installer for scripts: as the index has it, with its path.
@@ -394,9 +407,7 @@ fn bundle(project: &Project, job: &Job, out: &Path) -> Result<TemporaryBundle, V
     };
     let made = when_free(PUBLISHER_LOCK_TIMEOUT, || project.bundle(&request, &path))?;
     if made.fresh_until <= host::now() {
-        error_line(
-            "warning: the repository's metadata has expired; run kuzflow refresh and make the installers again",
-        );
+        return Err("the repository's metadata has expired, so a first start without a network would refuse the release inside; run kuzflow refresh first".into());
     }
     Ok(TemporaryBundle { path, _folder: folder })
 }
@@ -410,6 +421,25 @@ pub(super) fn source_date() -> Result<Option<Time>, String> {
     let time = seconds.and_then(|seconds| Time::from_second(seconds).ok());
     time.map(Some)
         .ok_or_else(|| format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds since 1970"))
+}
+
+/// Warns of words that package managers and people look for, and that only the publisher knows.
+fn warn_of_missing_words(project: &Project) {
+    let recipe = &project.settings().recipe;
+    let has_address = recipe.publisher.as_ref().is_some_and(|publisher| publisher.contains('<'));
+    let missing: Vec<&str> = [
+        (!has_address, "publisher (\"Name <address>\")"),
+        (recipe.description.trim().is_empty(), "description"),
+    ]
+    .into_iter()
+    .filter_map(|(is_missing, name)| is_missing.then_some(name))
+    .collect();
+    if !missing.is_empty() {
+        error_line(&format!(
+            "warning: [app] in kuzflow.toml has no {}; installers put the app's name there, and tools that check packages object",
+            missing.join(" and no ")
+        ));
+    }
 }
 
 /// Warns of what users would notice: a launcher that only asks this computer, and another name of

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::error_chain;
 use crate::file_error::FileResult as _;
-use crate::model::{Platform, RelativePath};
+use crate::model::{Platform, RelativePath, icon_file};
 
 /// A desktop shows an icon with fewer pixels than this blurred.
 const MIN_SHARP_ICON_PIXELS: u32 = 128;
@@ -187,19 +187,17 @@ fn candidates(request: &BuildRequest) -> String {
     }
 }
 
-/// Refuses an icon that is no PNG; warns of one that will look bad.
+/// Refuses an icon that no desktop and no installer can use; warns of one that will look bad.
 fn check_icon(path: &Path) -> Result<Option<String>, BuildError> {
     check_file("the icon", path)?;
     let mut head = [0; 24];
     let mut file = File::open(path)
         .map_err(|_| BuildError::Missing { what: "the icon", path: path.to_owned() })?;
     let read = file.read(&mut head).at("read the icon", path)?;
-    if read < head.len() || !head.starts_with(b"\x89PNG\r\n\x1a\n") || &head[12..16] != b"IHDR" {
-        return Err(BuildError::Icon { path: path.to_owned() });
-    }
-    let number =
-        |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-    let (width, height) = (number(16), number(20));
+    let head = &head[..read];
+    let Some((width, height)) = icon_file::dimensions(head).filter(icon_file::is_usable) else {
+        return Err(BuildError::Icon { path: path.to_owned(), reason: icon_file::fault(head) });
+    };
     if width == height && width >= MIN_SHARP_ICON_PIXELS {
         return Ok(None);
     }

@@ -64,11 +64,13 @@ pub enum BuildError {
         /// The path in the request.
         path: PathBuf,
     },
-    /// The icon is no PNG.
-    #[error("the icon {} is no PNG; save it as one, a square of 256 pixels or more", path.display())]
+    /// The icon cannot be used.
+    #[error("the icon {} {reason}", path.display())]
     Icon {
         /// The icon's path.
         path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
     },
     /// A script of the release cannot be run on the container's system.
     #[error("{what} {} cannot be run: {reason}", path.display())]
