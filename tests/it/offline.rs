@@ -305,7 +305,7 @@ fn an_older_release_is_no_new_one_and_needs_a_word() {
     // Whoever names a version wants that one, and is told what it is.
     let output = world.launcher(&["--headless", "update", "--to", "1.0.0"]).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && printed.contains("is older than 1.2.0"), "{printed}");
+    assert!(output.status.success() && printed.contains("is older than your 1.2.0"), "{printed}");
 }
 
 #[test]
