@@ -10,7 +10,7 @@
 //! freedesktop, mac, windows   pure: an entry -> texts and bytes         icon      pure: one PNG -> the sizes and formats of each system
 //! shortcut                    makes, refreshes and removes them         shell     Windows' own calls for links and the registry
 //! program                     the executable: staged, verified, exchanged, confirmed or put back
-//! autostart                   the start at login
+//! autostart                   the start at login        old_shortcuts   those of an earlier installation
 //! uninstall                   removes everything; the user's data moves to a safe folder first
 //! ```
 
@@ -18,6 +18,7 @@ pub(crate) mod autostart;
 pub(crate) mod freedesktop;
 pub(crate) mod icon;
 pub(crate) mod mac;
+pub(crate) mod old_shortcuts;
 pub(crate) mod program;
 #[cfg(windows)]
 mod shell;

@@ -75,6 +75,12 @@ pub(crate) fn is_made(home: &Home) -> bool {
     !matches!(read(home), Ok(None))
 }
 
+/// The files that the launcher has made for this home's shortcut.
+pub(super) fn files(home: &Home) -> Vec<PathBuf> {
+    let record = read(home).ok().flatten().unwrap_or_default();
+    record.files.into_iter().map(|made| made.path).collect()
+}
+
 /// The difference between the files of a shortcut as they are and as they should be.
 struct Changes {
     to_write: Vec<Artifact>,

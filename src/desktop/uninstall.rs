@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::program::LauncherFile;
 use super::shortcut::{self, System};
-use super::{DesktopError, autostart, remove_file};
+use super::{DesktopError, autostart, old_shortcuts, remove_file};
 use crate::durable;
 use crate::error_chain;
 use crate::host::UserFolders;
@@ -82,6 +82,7 @@ fn is_installed(home: &Home) -> bool {
         || leftovers()
         || shortcut::is_made(home)
         || autostart::is_made(home)
+        || old_shortcuts::is_recorded(home)
 }
 
 impl Uninstall<'_> {
@@ -105,6 +106,7 @@ impl Uninstall<'_> {
         let retained = retained::settle(home, keep_data, &lock)?;
         shortcut::remove(home, folders, System::current())?;
         autostart::turn_off(home)?;
+        old_shortcuts::restore(home)?;
         if !keep_data {
             home.remove_own("user-data")?;
         }
@@ -167,6 +169,7 @@ fn foreign(home: &Home) -> Vec<PathBuf> {
         home.user_data(),
         home.desktop_record(),
         home.autostart_record(),
+        home.old_shortcuts(),
         home.marker(),
         home.root().join("lock"),
     ];

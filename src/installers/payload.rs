@@ -15,7 +15,8 @@ use crate::file_error::FileResult as _;
 use crate::model::Platform;
 use crate::model::document_type::{DocumentName, DocumentSettings, DocumentType};
 use crate::model::release::INCLUDED_BUNDLE;
-use crate::settings::Settings;
+use crate::model::replaced_program::ReplacedProgram;
+use crate::settings::{DesktopSettings, Settings};
 
 /// The launcher's settings, beside it.
 pub(super) const LAUNCHER_SETTINGS: &str = "launcher.toml";
@@ -94,8 +95,13 @@ impl Payload {
             ICON.to_owned()
         };
         let documents = documents(product);
-        let shipped =
-            Shipped { name: &product.display_name, icon: &icon, documents: &documents, is_managed };
+        let shipped = Shipped {
+            name: &product.display_name,
+            icon: &icon,
+            documents: if is_managed { &[] } else { &documents },
+            replaces: &product.replaces,
+            is_managed,
+        };
         let text = shipped.settings(&text, &path)?;
         files.push(PayloadFile::plain(LAUNCHER_SETTINGS, Content::Bytes(text.into_bytes())));
         files.extend(
@@ -200,6 +206,8 @@ struct Shipped<'a> {
     icon: &'a str,
     /// The documents that the app opens.
     documents: &'a [DocumentSettings],
+    /// Programs of an earlier installation.
+    replaces: &'a [ReplacedProgram],
     /// Whether a package manager owns the files, and with them the launcher's own update.
     is_managed: bool,
 }
@@ -230,14 +238,16 @@ impl Shipped<'_> {
         if settings.display_name.is_empty() || settings.display_name == settings.app.as_str() {
             table.insert("display_name".to_owned(), self.name.into());
         }
-        let names_documents = !settings.desktop.documents.is_empty();
-        if !self.is_managed && !self.documents.is_empty() && !names_documents {
-            let documents = toml::Value::try_from(self.documents);
-            let documents = documents.map_err(|error| refuse(error.to_string()))?;
-            let desktop = table.entry("desktop").or_insert_with(|| toml::Table::new().into());
-            if let Some(desktop) = desktop.as_table_mut() {
-                desktop.insert("documents".to_owned(), documents);
-            }
+        let mut desktop = settings.desktop;
+        if desktop.documents.is_empty() {
+            desktop.documents = self.documents.to_vec();
+        }
+        if desktop.replaces.is_empty() {
+            desktop.replaces = self.replaces.to_vec();
+        }
+        if desktop != DesktopSettings::default() {
+            let desktop = toml::Value::try_from(desktop);
+            table.insert("desktop".to_owned(), desktop.map_err(|error| refuse(error.to_string()))?);
         }
         if self.is_managed {
             let launcher = table.entry("launcher").or_insert_with(|| toml::Table::new().into());
@@ -253,11 +263,14 @@ impl Shipped<'_> {
 mod tests {
     use super::*;
 
+    fn plain<'a>(is_managed: bool) -> Shipped<'a> {
+        Shipped { name: "Sample", icon: "icon.png", documents: &[], replaces: &[], is_managed }
+    }
+
     #[test]
     fn the_first_window_has_the_name_that_the_installer_has() {
         let named = |display_name: &str| {
-            let shipped =
-                Shipped { name: "My Notes", icon: "icon.png", documents: &[], is_managed: false };
+            let shipped = Shipped { name: "My Notes", icon: "icon.png", ..plain(false) };
             let nodes = "[[nodes]]\nid = 'one'\nurl = 'https://example.com/'\n";
             let text = format!("app = 'my-notes'\n{display_name}\n{nodes}");
             let path = Path::new("launcher.toml");
@@ -280,10 +293,11 @@ mod tests {
         let product =
             Product { documents: vec![document], ..super::super::product::tests::sample() };
         let path = Path::new("launcher.toml");
-        let shipped = |is_managed, more: &str| {
-            let documents = documents(&product);
-            let shipped =
-                Shipped { name: "Sample", icon: "icon.png", documents: &documents, is_managed };
+        let documents = documents(&product);
+        let shipped = |is_managed: bool, more: &str| {
+            let documents = if is_managed { &[] } else { documents.as_slice() };
+            let replaces = &["LabelImg/Update.exe".parse().unwrap()];
+            let shipped = Shipped { documents, replaces, ..plain(is_managed) };
             let nodes = "[[nodes]]\nid = 'one'\nurl = 'https://example.com/'\n";
             let text = shipped.settings(&format!("app = 'sample'\n{nodes}{more}"), path).unwrap();
             Settings::parse(&text, path).unwrap().desktop
@@ -293,7 +307,9 @@ mod tests {
         let read = DocumentType::all(&of_run.documents, &product.app).unwrap();
         let icon = Some(PathBuf::from("document-lbl.png"));
         assert_eq!(read, [DocumentType { icon, ..kinds[0].clone() }]);
-        assert_eq!(shipped(true, "").documents, [], "the package has the entry");
+        let of_package = shipped(true, "");
+        assert_eq!(of_package.documents, [], "the package has the entry");
+        assert_eq!(of_package.replaces.len(), 1, "a user's old shortcut is there all the same");
         let own = "[[desktop.documents]]\nextensions = ['mine']\nname = 'Mine'\n";
         assert_eq!(shipped(false, own).documents[0].extensions, ["mine"]);
         let names = |platform: &str| {

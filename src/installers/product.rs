@@ -18,6 +18,7 @@ use crate::model::icon_file;
 use crate::model::path::is_device;
 use crate::model::platform::AppName;
 use crate::model::release::INCLUDED_BUNDLE;
+use crate::model::replaced_program::ReplacedProgram;
 use crate::model::{Platform, Version};
 use crate::plain;
 use crate::publish::ProjectSettings;
@@ -62,6 +63,8 @@ pub(crate) struct Product {
     pub icon: Icon,
     /// The documents that the app opens.
     pub documents: Vec<Document>,
+    /// Programs of an earlier installation, whose shortcuts this one replaces.
+    pub replaces: Vec<ReplacedProgram>,
     /// The texts of the menu entry.
     pub menu: MenuTexts,
     /// The time of every file in the installer.
@@ -153,6 +156,7 @@ impl Product {
             copyright: copyright.unwrap_or_else(|| format!("Copyright {year} {}", publisher.name)),
             categories: categories(&recipe.categories)?,
             documents: documents(settings, folder)?,
+            replaces: recipe.replaces.clone(),
             publisher,
             icon,
             menu: menu.clone(),
@@ -362,6 +366,7 @@ pub(super) mod tests {
             categories: vec!["Office".to_owned()],
             icon: Icon::read(&icon).unwrap(),
             documents: Vec::new(),
+            replaces: Vec::new(),
             menu,
             time: "2026-03-01T12:00:00Z".parse().unwrap(),
         }

@@ -196,6 +196,11 @@ if [ -n "$shortcut" ]; then
   "$place/$name" --headless shortcut >/dev/null || status=$?
   [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || echo "$title: the menu has no entry for it; start $command" >&2
 fi
+# Shortcuts of an earlier installation stay until the user says otherwise.
+if old=$("$place/$name" --headless old-shortcuts status 2>/dev/null) && [ -n "$old" ]; then
+  echo "$old"
+  echo "To replace them: $command old-shortcuts replace"
+fi
 echo "$title $version is installed. Start it from the menu, or with $command"
 if [ -n "$start" ]; then exec "$place/$name"; fi
 exit 0

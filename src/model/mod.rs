@@ -27,6 +27,7 @@ pub mod platform;
 pub(crate) mod publisher;
 pub mod readable;
 pub mod release;
+pub(crate) mod replaced_program;
 pub mod session;
 pub(crate) mod text;
 pub mod transfer;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::bundling::{BuildRequest, EntryPoint, InvalidRuntime, Runtime};
 use crate::model::document_type::DocumentSettings;
 use crate::model::platform::AppName;
+use crate::model::replaced_program::ReplacedProgram;
 use crate::model::{Platform, Version};
 
 /// Stands for the version in the path of release notes.
@@ -45,6 +46,9 @@ pub struct Recipe {
     /// The documents that the app opens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<DocumentSettings>,
+    /// Programs of an earlier installation of the app, whose shortcuts this one replaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<ReplacedProgram>,
     /// The app's folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,

@@ -23,6 +23,7 @@ use crate::look;
 use crate::model::document_type::{DocumentSettings, DocumentType};
 use crate::model::node::Node;
 use crate::model::platform::AppName;
+use crate::model::replaced_program::ReplacedProgram;
 use crate::plain;
 
 /// The content of `launcher.toml`. Unknown keys are errors: a misspelt setting must not be ignored
@@ -248,6 +249,10 @@ pub struct DesktopSettings {
     /// icons begin at the settings' folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<DocumentSettings>,
+    /// Programs of an earlier installation of the app: the user may let this one's shortcut take the
+    /// place of theirs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<ReplacedProgram>,
 }
 
 /// The table `[launcher]`.

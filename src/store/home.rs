@@ -169,6 +169,11 @@ impl Home {
         self.root.join("autostart.json")
     }
 
+    /// The shortcuts of an earlier installation that have given way to this one's.
+    pub(crate) fn old_shortcuts(&self) -> PathBuf {
+        self.root.join("old-shortcuts.json")
+    }
+
     /// The folder in which a newer launcher is downloaded.
     pub(crate) fn own_update(&self) -> PathBuf {
         self.root.join("own-update")

@@ -18,6 +18,7 @@
 //! <home>/user-data/            retained user data, from an uninstalled app
 //! <home>/desktop.json          what was made on the user's desktop
 //! <home>/autostart.json        the file that starts the app at login
+//! <home>/old-shortcuts.json    shortcuts of an earlier installation that have given way
 //! <home>/own-update/           a newer launcher that is being downloaded
 //! <home>/neighbours/           download cache: recently fetched packages and packs, for peers
 //! <home>/trust/ nodes.json logs/

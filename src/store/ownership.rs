@@ -137,7 +137,8 @@ impl Home {
     fn first_conflict(&self) -> Option<PathBuf> {
         let files = Self::FILES.into_iter().map(|name| self.root().join(name));
         let files =
-            files.chain([self.desktop_record(), self.autostart_record(), self.root().join("lock")]);
+            files.chain([self.desktop_record(), self.autostart_record(), self.old_shortcuts()]);
+        let files = files.chain([self.root().join("lock")]);
         // Beside an empty lock, the measurements of nodes may be all that a first try without a
         // network left.
         let is_foreign_file = |path: &PathBuf| match look::at(path) {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 
-use super::{autostart, peers};
+use super::{autostart, old_shortcuts, peers};
 use crate::app::present;
 use crate::cli::GLOBAL_OPTIONS;
 use crate::gui::texts::Language;
@@ -211,6 +211,12 @@ pub(super) enum Verb {
         /// What to do.
         what: autostart::What,
     },
+    /// Replace the shortcuts that an earlier installation of the app has left, or put them back.
+    #[command(after_help = "Example: kuzflow-launcher old-shortcuts replace")]
+    OldShortcuts {
+        /// What to do.
+        what: old_shortcuts::What,
+    },
     /// Remove all versions, caches and shortcuts; the user's settings and data are kept, unless
     /// told otherwise.
     #[command(after_help = "Example: kuzflow-launcher uninstall --keep-data --yes")]
@@ -264,6 +270,7 @@ impl Verb {
                 | Self::Verify { repair: false, .. }
                 | Self::Peers { what: peers::What::Status }
                 | Self::Autostart { what: autostart::What::Status }
+                | Self::OldShortcuts { what: old_shortcuts::What::Status }
         )
     }
 }

@@ -5,7 +5,7 @@
 //! updates     what brings a release     versions    what is installed
 //! wholeness   verify and repair         peers       sharing with other computers
 //! shortcut    the entry in the menu     autostart   the start at login
-//! uninstall   everything away
+//! uninstall   everything away           old_shortcuts   those of an earlier installation
 //! demo        both sides in one process (feature publisher)
 //! ```
 
@@ -14,6 +14,7 @@ mod autostart;
 #[cfg(feature = "publisher")]
 mod demo;
 mod invocation;
+mod old_shortcuts;
 mod peers;
 mod shortcut;
 mod uninstall;
@@ -232,6 +233,10 @@ impl Invocation<'_> {
             }
             Verb::Autostart { what } => {
                 return autostart::autostart(&self.environment(), self.own, what, self.output);
+            }
+            Verb::OldShortcuts { what } => {
+                let environment = self.environment();
+                return old_shortcuts::old_shortcuts(&environment, self.own, what, self.output);
             }
             Verb::Uninstall { keep_data, delete_data, yes } => {
                 let keep_data = if delete_data { Some(false) } else { keep_data.then_some(true) };

@@ -10,6 +10,7 @@ mod download_page;
 mod for_one_user;
 mod mac;
 mod mac_signing;
+mod old_shortcuts;
 mod red_hat;
 mod release_inside;
 mod tools;
