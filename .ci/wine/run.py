@@ -9,15 +9,20 @@ them, and nothing is compared.
 Every test in the sources has to run and pass, or has a line in `not-run` that says why it does not.
 A test that passes since it finds out that its tools are missing needs a line as well, and a line
 that nothing needs is an error. So no test is left out without a word. Nothing is tried twice.
+
+The tests of a program run in batches, two at a time, each on a Windows of its own (`lane.py`).
 """
 
 import json
+import queue
 import re
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple
 
 from inventory import (
     FAILED,
@@ -30,11 +35,15 @@ from inventory import (
     sources,
     table,
 )
+from lane import Lane
 
 HERE = Path(__file__).resolve().parent
-# The longest run of one program, seconds. Some tests wait for minutes before they fail.
-LIMIT = 1500
-THREADS = "3"
+# The longest run of one batch, seconds. Some tests wait for minutes before they fail.
+LIMIT = 600
+# With more, programs that wait for seconds wait in vain on two cores.
+LANES, THREADS = 2, "2"
+# Each batch starts its program anew, and one that hangs costs the results of its tests.
+BATCH = 30
 RESULT = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (\w+)", re.M)
 # With `--show-output` the output of each test follows at the end, under its name.
 OUTPUT = re.compile(r"^---- (\S+) stdout ----\n(.*?)(?=^---- |^\w+:$|\Z)", re.M | re.S)
@@ -74,13 +83,8 @@ def in_sources() -> List[Source]:
     return found
 
 
-def listed(program: Program) -> List[str]:
-    output = subprocess.run(
-        ["wine", program.file, "--list", "--format", "terse"],
-        check=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-    ).stdout.decode()
+def listed(program: Program, lane: Lane) -> List[str]:
+    output = lane.output([program.file, "--list", "--format", "terse"])
     return [line.rsplit(":", 1)[0] for line in output.splitlines() if line.endswith(": test")]
 
 
@@ -93,70 +97,114 @@ def results(log: str) -> Dict[str, str]:
     return found
 
 
-def run(program: Program, arguments: List[str], log: Path) -> Tuple[Dict[str, str], bool]:
-    """Runs a program. Returns its tests' results, and whether it came to its end."""
-    command = ["wine", program.file, "--test-threads", THREADS, "--show-output", *arguments]
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            command,
-            cwd=program.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            child.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            child.kill()
-    text = log.read_text(encoding="utf-8", errors="replace")
-    # Wine's own status proves nothing: it may be 0 where a program could not start.
-    return results(text), re.search(r"^test result: ", text, re.M) is not None
+class Batch(NamedTuple):
+    """Some tests of a program, which run in one process."""
+
+    program: Program
+    number: int
+    tests: List[str]
+
+    def run(self, lane: Lane, folder: Path) -> Dict[str, str]:
+        """The results of those tests that came to their end."""
+        began, log = time.monotonic(), folder / f"{self.program.name}-{self.number}.log"
+        options = ["--test-threads", THREADS, "--show-output", "--exact"]
+        lane.run([self.program.file, *options, *self.tests], self.program.folder, log, LIMIT)
+        text = log.read_text(encoding="utf-8", errors="replace")
+        found = results(text)
+        counts = {result: list(found.values()).count(result) for result in set(found.values())}
+        parts = f"-- {self.program.name}, {self.tests[0]} to {self.tests[-1]}: {counts}"
+        print(f"{parts}, {time.monotonic() - began:.0f} s", flush=True)
+        if FAILED in found.values() or len(found) < len(self.tests):
+            failures = text.find("\nfailures:\n")
+            print(text[failures:] if failures >= 0 else text[-3000:], flush=True)
+        return found
 
 
-def show_failures(log: Path) -> None:
-    text = log.read_text(encoding="utf-8", errors="replace")
-    failures = text.find("\nfailures:\n")
-    print(text[failures:] if failures >= 0 else text[-3000:])
+def batches(programs: List[Program], chosen: Dict[str, List[str]]) -> Iterator[Batch]:
+    """The batches of all programs, the slow program first, so that both lanes end together."""
+    for program in sorted(programs, key=lambda program: program.name != "it"):
+        tests = chosen[program.name]
+        for start in range(0, len(tests), BATCH):
+            yield Batch(program, start // BATCH, tests[start : start + BATCH])
+
+
+def run_all(every: List[Batch], lanes: List[Lane], folder: Path) -> Dict[str, Dict[str, str]]:
+    """The results of each program's tests. A test without one has not come to its end."""
+    waiting: queue.SimpleQueue[Batch] = queue.SimpleQueue()
+    found: Dict[str, Dict[str, str]] = {batch.program.name: {} for batch in every}
+    for batch in every:
+        waiting.put(batch)
+
+    def work(lane: Lane) -> None:
+        while True:
+            try:
+                batch = waiting.get_nowait()
+            except queue.Empty:
+                return
+            found[batch.program.name].update(batch.run(lane, folder))
+
+    workers = [threading.Thread(target=work, args=(lane,)) for lane in lanes]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return found
+
+
+def chosen(
+    programs: List[Program], lane: Lane, words: List[str], exempt: List[Exemption]
+) -> Dict[str, List[str]]:
+    """The tests to run: all without an exemption, or those whose names have one of the words."""
+    tests = {program.name: listed(program, lane) for program in programs}
+    if words:
+        return {
+            name: [test for test in tests[name] if any(word in test for word in words)]
+            for name in tests
+        }
+    return {
+        name: [test for test in tests[name] if not any(line.covers(name, test) for line in exempt)]
+        for name in tests
+    }
 
 
 def main() -> int:
-    messages, folder, words = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    # Wine wants whole paths.
+    messages, folder, words = Path(sys.argv[1]), Path(sys.argv[2]).resolve(), sys.argv[3:]
     exempt = exemptions((HERE / "not-run").read_text(encoding="utf-8"))
-    all_results: Dict[str, Dict[str, str]] = {}
-    wrong: List[str] = []
-    for program in built(messages):
-        if any(line.test == "*" and line.program == program.name for line in exempt):
-            continue
-        print(f"== {program.name} under Wine", flush=True)
-        tests = listed(program)
-        left_out = [] if words else skipped(program, tests, exempt)
-        arguments = words or ["--exact", *(part for test in left_out for part in ("--skip", test))]
-        began, log = time.monotonic(), folder / f"{program.name}.log"
-        found, has_ended = run(program, arguments, log)
-        all_results[program.name] = found
-        counts = {result: list(found.values()).count(result) for result in set(found.values())}
-        print(f"-- {program.name}: {counts}, {time.monotonic() - began:.0f} s", flush=True)
-        if not has_ended:
-            missing = [test for test in tests if test not in found and test not in left_out]
-            wrong.append(f"{program.name} did not come to its end; without a result: {missing}")
-        if FAILED in found.values() or not has_ended:
-            show_failures(log)
-    found_in_sources = in_sources()
+    whole = {line.program for line in exempt if line.test == "*"}
+    programs = [program for program in built(messages) if program.name not in whole]
+    shim = folder / "bcryptprimitives.dll"
+    with ExitStack() as stack:
+        lanes = [
+            stack.enter_context(Lane(folder / f"prefix-{number}", shim)) for number in range(LANES)
+        ]
+        tests = chosen(programs, lanes[0], words, exempt)
+        all_results = run_all(list(batches(programs, tests)), lanes, folder)
+    wrong = [
+        f"{name} {test}: did not come to its end"
+        for name in tests
+        for test in tests[name]
+        if test not in all_results.get(name, {})
+    ]
     if words:
         for name, found in all_results.items():
-            wrong.extend(f"{name} {test}" for test in found if found[test] == FAILED)
+            wrong.extend(f"{name} {test}: failed" for test in found if found[test] == FAILED)
     else:
-        lines = list(table(found_in_sources, all_results, exempt))
-        (folder / "table").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        print("\n".join(lines))
-        wrong.extend(differences(found_in_sources, all_results, exempt))
+        wrong.extend(compared(folder, all_results, exempt))
     if wrong:
         print("wrong under Wine:", *wrong, sep="\n  ")
     return 1 if wrong else 0
 
 
-def skipped(program: Program, tests: List[str], exempt: List[Exemption]) -> List[str]:
-    return [test for test in tests if any(line.covers(program.name, test) for line in exempt)]
+def compared(
+    folder: Path, all_results: Dict[str, Dict[str, str]], exempt: List[Exemption]
+) -> List[str]:
+    """Writes the table of all modules, and returns what is wrong."""
+    found = in_sources()
+    lines = list(table(found, all_results, exempt))
+    (folder / "table").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+    return differences(found, all_results, exempt)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 //! the usual mistakes.
 
 use std::fs;
+#[cfg(unix)]
 use std::path::Path;
+#[cfg(unix)]
 use std::process::Command;
 
 #[cfg(unix)]

@@ -332,7 +332,7 @@ fn without_the_whole_package_as_a_way_out_it_is_never_fetched() {
         first.errors
     );
     publish(&world, 2, &["--no-patches"]);
-    set("[fallback]\nenable_full_update = false\nfallback_threshold = 0.0001\n");
+    set("[fallback]\nenable_full_update = false\nfallback_threshold = 0.0000001\n");
     let dry = world.say(&["update", "--dry-run"]);
     assert_eq!(
         (dry.code, plan(&dry)["way"].as_str()),
@@ -373,7 +373,7 @@ fn settings_choose_the_strategy() {
     let strategies = [
         ("[incremental_update]\nenabled = false\n", "full", "switched_off"),
         ("[incremental_update]\nmax_patch_size = 10\n", "entries", "cheapest"),
-        ("[fallback]\nfallback_threshold = 0.0001\n", "full", "above_threshold"),
+        ("[fallback]\nfallback_threshold = 0.0000001\n", "full", "above_threshold"),
         ("", "patches", "cheapest"),
     ];
     for (settings, strategy, reason) in strategies {
