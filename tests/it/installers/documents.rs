@@ -118,7 +118,7 @@ fn a_double_click_brings_the_file_to_the_app_also_to_a_second_one_until_it_is_un
     assert!(place.join("document-lbl.png").is_file());
     assert!(data.join("icons/hicolor/48x48/mimetypes/application-x-sample-lbl.png").is_file());
     let given = || fs::read_to_string(user.join("given")).unwrap_or_default();
-    let update = shop.as_user(&user.join(".local/bin/sample"), &["--headless", "update"]);
+    let update = shop.as_user(user.join(".local/bin/sample"), &["--headless", "update"]);
     assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
 
     let documents = user.join("my 文档");
