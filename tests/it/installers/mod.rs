@@ -178,18 +178,27 @@ fn what_users_would_wonder_at_is_warned_of() {
         String::from_utf8(output.stderr).unwrap()
     };
     let own = env!("CARGO_BIN_EXE_kuzflow-launcher");
-    let told = warnings(own);
-    assert!(!told.contains("does not look like") && !told.contains("calls the app"), "{told}");
+    let reported = warnings(own);
+    assert!(
+        !reported.contains("does not look like") && !reported.contains("calls the app"),
+        "{reported}"
+    );
     for other in ["/bin/true", env!("CARGO_BIN_EXE_kuzflow")] {
-        let told = warnings(other);
-        assert!(told.contains(&format!("{other} does not look like the launcher")), "{told}");
+        let reported = warnings(other);
+        assert!(
+            reported.contains(&format!("{other} does not look like the launcher")),
+            "{reported}"
+        );
     }
     let settings = folder.join("launcher/launcher.toml");
     let mut before: toml::Table = fs::read_to_string(&settings).unwrap().parse().unwrap();
     before.insert("display_name".to_owned(), "Its former name".into());
     fs::write(&settings, before.to_string()).unwrap();
-    let told = warnings(own);
-    assert!(told.contains("calls the app \"Its former name\", kuzflow.toml calls it"), "{told}");
+    let reported = warnings(own);
+    assert!(
+        reported.contains("calls the app \"Its former name\", kuzflow.toml calls it"),
+        "{reported}"
+    );
 }
 
 #[test]
