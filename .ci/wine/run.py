@@ -10,7 +10,7 @@ Every test in the sources has to run and pass, or has a line in `not-run` that s
 A test that passes since it finds out that its tools are missing needs a line as well, and a line
 that nothing needs is an error. So no test is left out without a word. Nothing is tried twice.
 
-The tests of a program run in batches, two at a time, each on a Windows of its own (`lane.py`).
+The tests of a program run in batches, two at a time, each on a Windows of its own.
 """
 
 import json
@@ -24,6 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple
 
+from installation import Installation
 from inventory import (
     FAILED,
     PASSED,
@@ -35,13 +36,12 @@ from inventory import (
     sources,
     table,
 )
-from lane import Lane
 
 HERE = Path(__file__).resolve().parent
 # The longest run of one batch, seconds. Some tests wait for minutes before they fail.
 LIMIT = 600
 # With more, programs that wait for seconds wait in vain on two cores.
-LANES, THREADS = 2, "2"
+INSTALLATIONS, THREADS = 2, "2"
 # Each batch starts its program anew, and one that hangs costs the results of its tests.
 BATCH = 30
 RESULT = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (\w+)", re.M)
@@ -83,8 +83,8 @@ def in_sources() -> List[Source]:
     return found
 
 
-def listed(program: Program, lane: Lane) -> List[str]:
-    output = lane.output([program.file, "--list", "--format", "terse"])
+def listed(program: Program, installation: Installation) -> List[str]:
+    output = installation.output([program.file, "--list", "--format", "terse"])
     return [line.rsplit(":", 1)[0] for line in output.splitlines() if line.endswith(": test")]
 
 
@@ -104,11 +104,13 @@ class Batch(NamedTuple):
     number: int
     tests: List[str]
 
-    def run(self, lane: Lane, folder: Path) -> Dict[str, str]:
+    def run(self, installation: Installation, folder: Path) -> Dict[str, str]:
         """The results of those tests that came to their end."""
         began, log = time.monotonic(), folder / f"{self.program.name}-{self.number}.log"
         options = ["--test-threads", THREADS, "--show-output", "--exact"]
-        lane.run([self.program.file, *options, *self.tests], self.program.folder, log, LIMIT)
+        installation.run(
+            [self.program.file, *options, *self.tests], self.program.folder, log, LIMIT
+        )
         text = log.read_text(encoding="utf-8", errors="replace")
         found = results(text)
         counts = {result: list(found.values()).count(result) for result in set(found.values())}
@@ -121,29 +123,33 @@ class Batch(NamedTuple):
 
 
 def batches(programs: List[Program], chosen: Dict[str, List[str]]) -> Iterator[Batch]:
-    """The batches of all programs, the slow program first, so that both lanes end together."""
+    """The batches of all programs, the slow program first: none of its batches then begins last."""
     for program in sorted(programs, key=lambda program: program.name != "it"):
         tests = chosen[program.name]
         for start in range(0, len(tests), BATCH):
             yield Batch(program, start // BATCH, tests[start : start + BATCH])
 
 
-def run_all(every: List[Batch], lanes: List[Lane], folder: Path) -> Dict[str, Dict[str, str]]:
+def run_all(
+    every: List[Batch], installations: List[Installation], folder: Path
+) -> Dict[str, Dict[str, str]]:
     """The results of each program's tests. A test without one has not come to its end."""
     waiting: queue.SimpleQueue[Batch] = queue.SimpleQueue()
     found: Dict[str, Dict[str, str]] = {batch.program.name: {} for batch in every}
     for batch in every:
         waiting.put(batch)
 
-    def work(lane: Lane) -> None:
+    def work(installation: Installation) -> None:
         while True:
             try:
                 batch = waiting.get_nowait()
             except queue.Empty:
                 return
-            found[batch.program.name].update(batch.run(lane, folder))
+            found[batch.program.name].update(batch.run(installation, folder))
 
-    workers = [threading.Thread(target=work, args=(lane,)) for lane in lanes]
+    workers = [
+        threading.Thread(target=work, args=(installation,)) for installation in installations
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -152,10 +158,10 @@ def run_all(every: List[Batch], lanes: List[Lane], folder: Path) -> Dict[str, Di
 
 
 def chosen(
-    programs: List[Program], lane: Lane, words: List[str], exempt: List[Exemption]
+    programs: List[Program], installation: Installation, words: List[str], exempt: List[Exemption]
 ) -> Dict[str, List[str]]:
     """The tests to run: all without an exemption, or those whose names have one of the words."""
-    tests = {program.name: listed(program, lane) for program in programs}
+    tests = {program.name: listed(program, installation) for program in programs}
     if words:
         return {
             name: [test for test in tests[name] if any(word in test for word in words)]
@@ -175,11 +181,12 @@ def main() -> int:
     programs = [program for program in built(messages) if program.name not in whole]
     shim = folder / "bcryptprimitives.dll"
     with ExitStack() as stack:
-        lanes = [
-            stack.enter_context(Lane(folder / f"prefix-{number}", shim)) for number in range(LANES)
+        installations = [
+            stack.enter_context(Installation(folder / f"prefix-{number}", shim))
+            for number in range(INSTALLATIONS)
         ]
-        tests = chosen(programs, lanes[0], words, exempt)
-        all_results = run_all(list(batches(programs, tests)), lanes, folder)
+        tests = chosen(programs, installations[0], words, exempt)
+        all_results = run_all(list(batches(programs, tests)), installations, folder)
     wrong = [
         f"{name} {test}: did not come to its end"
         for name in tests

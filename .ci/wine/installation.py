@@ -15,7 +15,7 @@ PREPARATION_LIMIT = 240
 DISPLAY = ["Xvfb", "-displayfd", "1", "-screen", "0", "1280x1000x24", "-nolisten", "tcp"]
 
 
-class Lane:
+class Installation:
     """Runs programs one after the other. `shim` is a library that this Wine lacks."""
 
     def __init__(self, prefix: Path, shim: Path) -> None:
@@ -24,7 +24,7 @@ class Lane:
         self._display: Optional[subprocess.Popen[bytes]] = None
         self._environment: Dict[str, str] = {}
 
-    def __enter__(self) -> "Lane":
+    def __enter__(self) -> "Installation":
         # One display for all: Wine's desktop stays on the display of the first program.
         self._display = subprocess.Popen(DISPLAY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._display.stdout is not None
