@@ -80,11 +80,27 @@ fn older_releases(releases: &[SiteRelease], words: &Words) -> String {
 }
 
 fn table(release: &SiteRelease, words: &Words) -> String {
-    let rows: String = release.installers.iter().map(|it| row(it, words)).collect();
+    let mut installers: Vec<&InstallerRecord> = release.installers.iter().collect();
+    installers.sort_by_key(|installer| place(installer.format));
+    let rows: String = installers.into_iter().map(|it| row(it, words)).collect();
     format!(
         "<table>\n<thead><tr><th>{}</th><th>{}</th><th>SHA-256</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n",
         words.file, words.size
     )
+}
+
+/// The place in the table: of each system what most of its users want comes first.
+fn place(format: Format) -> usize {
+    const ORDER: [Format; 7] = [
+        Format::Setup,
+        Format::Portable,
+        Format::Dmg,
+        Format::App,
+        Format::Deb,
+        Format::Rpm,
+        Format::Run,
+    ];
+    ORDER.iter().position(|other| *other == format).unwrap_or(ORDER.len())
 }
 
 fn row(installer: &InstallerRecord, words: &Words) -> String {
@@ -117,4 +133,41 @@ fn row(installer: &InstallerRecord, words: &Words) -> String {
 fn size(bytes: u64) -> String {
     let tenths = bytes.div_ceil(100_000);
     format!("{}.{} MB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp as Time;
+
+    use super::*;
+    use crate::model::{Digest, Version};
+
+    #[test]
+    fn what_most_users_of_a_system_want_comes_first() {
+        let record = |format: Format| InstallerRecord {
+            file: format!("file.{}", format.name()),
+            format,
+            platform: format!("{}_x86_64", format.system()).parse().unwrap(),
+            version: Version::new(1, 0, 0),
+            channel: "stable".to_owned(),
+            published: Time::UNIX_EPOCH,
+            with_release: false,
+            length: 1,
+            hash: Digest::of(b""),
+        };
+        let release = SiteRelease {
+            version: Version::new(1, 0, 0),
+            published: Time::UNIX_EPOCH,
+            notes: BTreeMap::new(),
+            installers: Format::ALL.map(record).to_vec(),
+        };
+        let html = table(&release, PageLanguage::English.words());
+        let names = html.split("href=\"file.").skip(1).map(|rest| rest.split('"').next().unwrap());
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            ["setup", "portable", "dmg", "app", "deb", "rpm", "run"]
+        );
+    }
 }
