@@ -159,7 +159,9 @@ impl Dialog {
             kind if self.view.first_install() && kind.is_of_the_network() => {
                 ("failed-title-first", "failed-subtitle-tries-again")
             }
-            _ if self.view.first_install() => ("failed-title-first", "failed-subtitle"),
+            kind if self.view.first_install() || kind == ProblemKind::NothingInstalled => {
+                ("failed-title-first", "failed-subtitle")
+            }
             _ => ("failed-title", "failed-subtitle-safe"),
         };
         self.plain_headline(title, subtitle, Some(Mark::Failed))

@@ -233,6 +233,12 @@ fn a_launcher_that_cannot_begin_says_once_that_nothing_was_changed() {
 }
 
 #[test]
+fn where_nothing_is_installed_no_installed_version_is_spoken_of() {
+    let window = Window::scene("problem-nothinginstalled");
+    assert!(window.sees("Nothing was installed") && !window.sees_part("works as before"));
+}
+
+#[test]
 fn nothing_is_estimated_before_the_first_bytes_nor_while_all_are_silent() {
     let window = Window::scene("connecting");
     assert!(
