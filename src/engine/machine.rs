@@ -130,6 +130,9 @@ impl Machine {
                 self.activity = Activity::Failed { problem, retry: Retry::Check };
                 self.retry(retry)
             }
+            (Command::Retry, Activity::Repaired { id, repaired }) if !repaired.left.is_empty() => {
+                self.repair(id)
+            }
             (Command::Switch(id), _) => self.choose(Choice { id, swap: None }),
             (Command::RollBack(to), _) => self.roll_back(to),
             (Command::Repair(id), _) => self.repair(id),

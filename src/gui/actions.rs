@@ -181,6 +181,9 @@ impl ViewState {
             }
             Phase::Failed { problem } => self.failure_actions(problem),
             Phase::Repairing { .. } => actions(None, None, Some(Action::Cancel)),
+            Phase::Repaired(repaired) if !repaired.left.is_empty() => {
+                actions(Some(Action::Retry), Some(Action::Close), None)
+            }
             Phase::Repaired(_) => actions(Some(Action::Close), None, None),
             Phase::Cancelled if self.first_install() && self.was_offered() => {
                 actions(Some(Action::GoOn), Some(Action::Close), None)

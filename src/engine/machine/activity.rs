@@ -131,7 +131,10 @@ pub(super) enum Activity {
         id: ContainerId,
         cancelled: bool,
     },
-    Repaired(Box<Repaired>),
+    Repaired {
+        id: ContainerId,
+        repaired: Box<Repaired>,
+    },
     Failed {
         problem: Problem,
         retry: Retry,
@@ -180,7 +183,7 @@ impl Activity {
             }
             Self::Launched { version } => Phase::Launched { version },
             Self::Repairing { id, .. } => Phase::Repairing { version: id.version },
-            Self::Repaired(repaired) => Phase::Repaired(repaired),
+            Self::Repaired { repaired, .. } => Phase::Repaired(repaired),
             Self::Failed { problem, .. } => Phase::Failed { problem },
             Self::Cancelled { .. } => Phase::Cancelled,
         }

@@ -103,7 +103,9 @@ impl Machine {
     ) -> Vec<Effect> {
         let Activity::Repairing { id, .. } = self.activity.clone() else { return Vec::new() };
         match result {
-            Ok(Some(repaired)) => vec![Effect::List, self.enter(Activity::Repaired(repaired))],
+            Ok(Some(repaired)) => {
+                vec![Effect::List, self.enter(Activity::Repaired { id, repaired })]
+            }
             Ok(None) => vec![self.enter(Activity::Cancelled { offer: None })],
             Err(problem) => self.fail(Retry::Repair(id), problem),
         }

@@ -7,7 +7,7 @@ mod network;
 use super::*;
 use crate::messages::fixture::offer;
 use crate::messages::language::{Checked, Chosen, Updated};
-use crate::messages::protocol::{NoUpdate, Repaired};
+use crate::messages::protocol::{DamagedItem, NoUpdate, Repaired};
 use crate::model::incident::Incident;
 use crate::model::plan::{Plan, UpdateStrategy};
 
@@ -305,10 +305,19 @@ fn a_repair_is_begun_at_rest_and_can_be_cancelled_and_tried_again() {
     machine.step(MachineInput::Repaired(Err(problem())));
     assert_eq!(
         machine.step(MachineInput::Command(Command::Retry)),
+        [repairing.clone(), Effect::Repair(id())]
+    );
+    // What could not be repaired is tried again too, and a version that is whole is not.
+    let mut partly = Box::new(Repaired::begun(id().version));
+    partly.left.push(DamagedItem { path: "app/run".to_owned(), what: "missing".to_owned() });
+    machine.step(MachineInput::Repaired(Ok(Some(partly))));
+    assert_eq!(
+        machine.step(MachineInput::Command(Command::Retry)),
         [repairing, Effect::Repair(id())]
     );
     let repaired = Box::new(Repaired::begun(id().version));
     machine.step(MachineInput::Repaired(Ok(Some(repaired.clone()))));
+    assert!(machine.step(MachineInput::Command(Command::Retry)).is_empty());
     assert_eq!(machine.phase(), Phase::Repaired(repaired));
     // Then follows the check that waited for it.
     assert_eq!(

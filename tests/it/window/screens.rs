@@ -2,7 +2,7 @@
 
 use egui_kittest::kittest::{NodeT, Queryable};
 use kuzflow::testing::gui::{Language, Texts};
-use kuzflow::testing::messages::protocol::{Event, NoUpdate, Phase, ProblemKind};
+use kuzflow::testing::messages::protocol::{Command, Event, NoUpdate, Phase, ProblemKind};
 use kuzflow::testing::model::Version;
 
 use super::Window;
@@ -236,6 +236,14 @@ fn a_launcher_that_cannot_begin_says_once_that_nothing_was_changed() {
 fn where_nothing_is_installed_no_installed_version_is_spoken_of() {
     let window = Window::scene("problem-nothinginstalled");
     assert!(window.sees("Nothing was installed") && !window.sees_part("works as before"));
+}
+
+#[test]
+fn a_repair_that_is_not_complete_can_be_tried_again() {
+    let mut window = Window::scene("repaired-left");
+    window.click("Try again");
+    assert_eq!(window.commands(), [Command::Retry]);
+    assert!(!Window::scene("repaired-whole").sees("Try again"));
 }
 
 #[test]
