@@ -124,7 +124,7 @@ impl Changes {
         Self { to_write, retained, outdated, desktop }
     }
 
-    /// Writes and removes the files. Returns those that were written.
+    /// Writes and removes the files. Returns those that were renewed; none if nothing has changed.
     fn carry_out(
         self,
         entry: &Entry,
@@ -170,9 +170,11 @@ impl Changes {
             dissociate(class)?;
         }
         associate(entry, home, system)?;
+        let entries: Vec<PathBuf> = retained.iter().map(|made| made.path.clone()).collect();
         write(home, &ShortcutRecord { desktop, files: retained, class, documents })?;
         tell_system(system, folders, &written);
-        Ok(written)
+        // Only what they open has changed: then the entries that stay are what was renewed.
+        Ok(if written.is_empty() { entries } else { written })
     }
 }
 

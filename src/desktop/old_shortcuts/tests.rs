@@ -79,7 +79,8 @@ fn what_gave_way_comes_back_as_it_was_if_its_program_is_there() {
     fs::write(&program, "").unwrap();
     let names = ["a.desktop", "gone.desktop", "taken.desktop"];
     put_entry(&menu.join(names[0]), program.to_str().unwrap());
-    put_entry(&menu.join(names[1]), "/no/such/labelImg");
+    let gone = user.folders.home.join("gone/labelImg");
+    put_entry(&menu.join(names[1]), gone.to_str().unwrap());
     put_entry(&menu.join(names[2]), program.to_str().unwrap());
     let before = fs::read(menu.join(names[0])).unwrap();
     let old = found(&user, &["labelImg"], System::Freedesktop);
