@@ -162,12 +162,14 @@ pub(crate) fn mime_package(entry: &Entry) -> String {
     )
 }
 
-fn document_type(document: &Document, app_icon: &str) -> String {
+fn document_type(document: &Document, id: &str) -> String {
     let kind = &document.kind;
     let extensions: Vec<&str> = kind.extensions.iter().map(String::as_str).collect();
-    // With a picture of its own it has the usual name of an icon.
-    let icon = document.icon.is_none().then_some(app_icon);
-    mime_type(&kind.mime, &kind.names, icon, &extensions)
+    let icon = match document.icon {
+        Some(_) => icon_of_type(id, &kind.mime),
+        None => id.to_owned(),
+    };
+    mime_type(&kind.mime, &kind.names, Some(&icon), &extensions)
 }
 
 fn mime_type(
@@ -192,9 +194,10 @@ fn mime_type(
     format!("  <mime-type type=\"{}\">\n{lines}  </mime-type>\n", xml(mime))
 }
 
-/// The name of the icon of files of this type, by which a theme finds it.
-pub(crate) fn icon_of_type(mime: &str) -> String {
-    mime.replace('/', "-")
+/// The name of the icon of files of a type that the app defines. The usual name, that of the type
+/// alone, would be one file for all who define this type: two homes of an app, or two packages.
+pub(crate) fn icon_of_type(id: &str, mime: &str) -> String {
+    format!("{id}-{}", mime.replace('/', "-"))
 }
 
 /// Text between or inside XML tags; control characters, which XML cannot contain, are left out.
@@ -371,7 +374,8 @@ mod tests {
         assert!(types.contains(&own.join("\n")), "{types}");
         assert!(!types.contains("text/plain"), "a common type is not defined anew: {types}");
         let pictured = types.split("application/x-sample-dat").nth(1).unwrap();
-        assert!(!pictured.contains("<icon"), "the theme has an icon of its own: {types}");
+        let icon = "<icon name=\"kuzflow-sample-application-x-sample-dat\"/>";
+        assert!(pictured.contains(icon), "{types}");
     }
 
     #[test]

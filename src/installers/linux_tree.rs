@@ -174,9 +174,10 @@ fn menu(product: &Product, tree: &mut Tree) -> Result<(), InstallerError> {
         product.icon.for_hicolor().into_iter().map(|(side, png)| {
             (format!("usr/share/icons/hicolor/{side}x{side}/apps/{name}.png"), png)
         });
-    let pictures = product.documents.iter().flat_map(|document| {
+    let own = product.documents.iter().filter(|document| document.kind.is_own);
+    let pictures = own.flat_map(|document| {
         let icon = document.icon.as_deref().and_then(Icon::read);
-        let name = freedesktop::icon_of_type(&document.kind.mime);
+        let name = freedesktop::icon_of_type(&entry.id, &document.kind.mime);
         let sizes = icon.map(|icon| icon.for_hicolor()).unwrap_or_default();
         sizes.into_iter().map(move |(side, png)| {
             (format!("usr/share/icons/hicolor/{side}x{side}/mimetypes/{name}.png"), png)

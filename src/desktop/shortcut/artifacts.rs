@@ -117,8 +117,9 @@ fn for_freedesktop(
         Artifact::file(&format!("icon-{side}"), path, png)
     });
     let mut all: Vec<Artifact> = icons.collect();
-    for document in &entry.documents {
-        let name = freedesktop::icon_of_type(&document.kind.mime);
+    // A common type has the theme's picture.
+    for document in entry.documents.iter().filter(|document| document.kind.is_own) {
+        let name = freedesktop::icon_of_type(id, &document.kind.mime);
         let png = document.icon.as_deref().unwrap_or_default();
         all.extend(icon::for_hicolor(png).into_iter().map(|(side, png)| {
             let path = data.join(format!("icons/hicolor/{side}x{side}/mimetypes/{name}.png"));

@@ -178,6 +178,24 @@ fn two_homes_of_an_app_have_two_names() {
 }
 
 #[test]
+fn the_uninstall_of_one_home_leaves_the_icons_of_the_documents_of_another() {
+    let (one, other) = (user(), user());
+    let pictured = Document { icon: Some(ICON.to_vec()), ..document(&["lbl"], "text/x-l", true) };
+    let common = Document { icon: Some(ICON.to_vec()), ..document(&["txt"], "text/plain", false) };
+    let first = Entry { documents: vec![pictured, common], ..entry() };
+    let second = Entry { id: "kuzflow-sample-1a2b3c4d".to_owned(), ..first.clone() };
+    let (folders, system) = (&one.folders, System::Freedesktop);
+    make(&first, &one.home, folders, true, system).unwrap();
+    let alone = files(&one);
+    let written = make(&second, &other.home, folders, true, system).unwrap();
+    assert!(written.iter().any(|path| path.to_string_lossy().contains("/mimetypes/")));
+    assert!(written.iter().all(|path| !alone.contains(path)), "{written:?}");
+    assert!(!written.iter().any(|path| path.to_string_lossy().contains("plain")));
+    remove(&one.home, Some(folders), system).unwrap();
+    assert!(written.iter().all(|path| path.exists()), "{written:?}");
+}
+
+#[test]
 #[cfg(unix)]
 fn a_list_of_what_was_made_that_cannot_be_read_is_not_taken_for_none() {
     let user = user();

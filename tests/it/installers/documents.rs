@@ -86,7 +86,9 @@ fn a_package_registers_the_documents_with_the_desktop() {
     let entry = fs::read_to_string(entry).unwrap();
     assert!(entry.contains("\nExec=/usr/bin/sample run -- %f\n"), "{entry}");
     assert!(entry.contains(&format!("\nMimeType={OWN_TYPE};text/plain;\n")), "{entry}");
-    assert!(share.join("icons/hicolor/48x48/mimetypes/application-x-sample-lbl.png").is_file());
+    assert!(
+        share.join("icons/hicolor/48x48/mimetypes/sample-application-x-sample-lbl.png").is_file()
+    );
     let metainfo = share.join("metainfo/com.example.sample.metainfo.xml");
     tool("appstreamcli", &["validate", "--no-net", text(&metainfo)]);
     let shipped = fs::read_to_string(place.join("usr/lib/sample/launcher.toml")).unwrap();
@@ -116,7 +118,10 @@ fn a_double_click_brings_the_file_to_the_app_also_to_a_second_one_until_it_is_un
     let data = user.join(".local/share");
     let place = user.join(".local/lib/sample");
     assert!(place.join("document-lbl.png").is_file());
-    assert!(data.join("icons/hicolor/48x48/mimetypes/application-x-sample-lbl.png").is_file());
+    assert!(
+        data.join("icons/hicolor/48x48/mimetypes/kuzflow-sample-application-x-sample-lbl.png")
+            .is_file()
+    );
     let given = || fs::read_to_string(user.join("given")).unwrap_or_default();
     let update = shop.as_user(user.join(".local/bin/sample"), &["--headless", "update"]);
     assert!(update.status.success(), "{}", String::from_utf8_lossy(&update.stderr));
@@ -149,7 +154,11 @@ fn a_double_click_brings_the_file_to_the_app_also_to_a_second_one_until_it_is_un
     let opener = gio(&data, &user, &["mime", OWN_TYPE]).unwrap();
     assert!(!opener.contains("kuzflow-sample.desktop"), "{opener}");
     assert_ne!(type_of("other.lbl", &data, &documents).unwrap(), OWN_TYPE);
-    assert!(!data.join("icons/hicolor/48x48/mimetypes/application-x-sample-lbl.png").exists());
+    assert!(
+        !data
+            .join("icons/hicolor/48x48/mimetypes/kuzflow-sample-application-x-sample-lbl.png")
+            .exists()
+    );
 }
 
 #[test]
