@@ -12,7 +12,7 @@ pub(super) use artifacts::Artifact;
 pub(crate) use artifacts::{System, id};
 pub(super) use record::Made;
 
-use super::windows::{FileClass, Link};
+use super::windows::{ClassValue, FileClass, Link};
 use super::{BUNDLE_SUFFIX, DesktopError, Entry, remove_file, windows};
 use crate::durable;
 use crate::error_chain;
@@ -134,10 +134,12 @@ impl Changes {
         system: System,
     ) -> Result<Vec<PathBuf>, DesktopError> {
         let Self { to_write, mut retained, outdated, desktop } = self;
+        let values = registry_values(entry, home, system)?;
         let is_windows = system == System::Windows;
         let class = is_windows.then(|| windows::class(entry));
         let documents = if is_windows { windows::document_classes(entry) } else { Vec::new() };
-        let is_recorded = before.desktop == desktop && before.documents == documents;
+        let registered = is_windows.then(|| windows::digest(&values));
+        let is_recorded = before.desktop == desktop && before.registered == registered;
         if to_write.is_empty() && outdated.is_empty() && is_recorded {
             return Ok(Vec::new());
         }
@@ -151,7 +153,14 @@ impl Changes {
             file: None,
         });
         let files = retained.iter().chain(&outdated).cloned().chain(planned).collect();
-        write(home, &ShortcutRecord { desktop, files, class: class.clone(), documents: all })?;
+        let planned = ShortcutRecord {
+            desktop,
+            files,
+            class: class.clone(),
+            documents: all,
+            registered: None,
+        };
+        write(home, &planned)?;
         let mut written = Vec::new();
         for artifact in to_write {
             put(&artifact)?;
@@ -169,9 +178,10 @@ impl Changes {
         for class in former {
             dissociate(class)?;
         }
-        associate(entry, home, system)?;
+        associate(&values)?;
         let entries: Vec<PathBuf> = retained.iter().map(|made| made.path.clone()).collect();
-        write(home, &ShortcutRecord { desktop, files: retained, class, documents })?;
+        let files = retained;
+        write(home, &ShortcutRecord { desktop, files, class, documents, registered })?;
         tell_system(system, folders, &written);
         // Only what they open has changed: then the entries that stay are what was renewed.
         Ok(if written.is_empty() { entries } else { written })
@@ -290,12 +300,21 @@ fn write_link(path: &Path, link: &Link) -> Result<(), DesktopError> {
     super::shell::write_link(path, link)
 }
 
-#[cfg(windows)]
-fn associate(entry: &Entry, home: &Home, system: System) -> Result<(), DesktopError> {
+/// What the registry holds of the app; nothing on the other systems.
+fn registry_values(
+    entry: &Entry,
+    home: &Home,
+    system: System,
+) -> Result<Vec<ClassValue>, DesktopError> {
     if system != System::Windows {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    super::shell::associate(&windows::classes(entry, &home.root().join("icon.ico"))?)
+    windows::classes(entry, &home.root().join("icon.ico"))
+}
+
+#[cfg(windows)]
+fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
+    if values.is_empty() { Ok(()) } else { super::shell::associate(values) }
 }
 
 #[cfg(windows)]
@@ -311,7 +330,7 @@ fn write_link(path: &Path, _link: &Link) -> Result<(), DesktopError> {
 
 /// Only Windows has a registry.
 #[cfg(not(windows))]
-fn associate(_entry: &Entry, _home: &Home, _system: System) -> Result<(), DesktopError> {
+fn associate(_values: &[ClassValue]) -> Result<(), DesktopError> {
     Ok(())
 }
 

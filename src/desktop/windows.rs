@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{BUNDLE_SUFFIX, DesktopError, Document, Entry, text};
+use crate::model::Digest;
 use crate::model::path::is_device;
 
 /// The values of a `.lnk` file that Windows writes.
@@ -36,7 +37,6 @@ impl Link {
 
 /// One value below `HKEY_CURRENT_USER\Software\Classes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg(any(windows, test))]
 pub(crate) struct ClassValue {
     /// The key, relative to that one.
     pub key: String,
@@ -47,7 +47,6 @@ pub(crate) struct ClassValue {
     pub is_for_unclaimed: bool,
 }
 
-#[cfg(any(windows, test))]
 impl ClassValue {
     fn new(key: String, name: &str, value: String) -> Self {
         Self { key, name: name.to_owned(), value, is_for_unclaimed: false }
@@ -143,7 +142,6 @@ pub(super) fn document_icon(document: &Document, icon: &Path) -> PathBuf {
 ///
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
-#[cfg(any(windows, test))]
 pub(super) fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
     let mut words = vec![quoted(text(&entry.program)?)];
     words.extend(arguments(entry)?);
@@ -169,8 +167,16 @@ pub(super) fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, Des
     Ok(values)
 }
 
+/// The digest of all these values, to compare them with those of an earlier call.
+pub(super) fn digest(values: &[ClassValue]) -> Digest {
+    let line = |value: &ClassValue| {
+        let ClassValue { key, name, value, is_for_unclaimed } = value;
+        format!("{key}\n{name}\n{value}\n{is_for_unclaimed}\n")
+    };
+    Digest::of(values.iter().map(line).collect::<String>().as_bytes())
+}
+
 /// The values that describe a class, and offer it for its extension.
-#[cfg(any(windows, test))]
 fn class_values(
     file_class: &FileClass,
     name: &str,

@@ -25,6 +25,9 @@ pub(super) struct ShortcutRecord {
     /// The classes of the app's documents there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<FileClass>,
+    /// Digest of the values in the registry; absent until they are known to be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Digest>,
 }
 
 /// A file that was made for a shortcut.

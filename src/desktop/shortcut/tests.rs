@@ -195,6 +195,38 @@ fn the_uninstall_of_one_home_leaves_the_icons_of_the_documents_of_another() {
     assert!(written.iter().all(|path| path.exists()), "{written:?}");
 }
 
+/// What `make` records on Windows, with files in the place of the links that only Windows writes.
+fn made_on_windows(user: &User, entry: &Entry) {
+    let wanted = artifacts(entry, &user.home, &user.folders, false, System::Windows).unwrap();
+    let made = wanted.into_iter().map(|artifact| {
+        std::fs::create_dir_all(artifact.path.parent().unwrap()).unwrap();
+        std::fs::write(&artifact.path, "a link").unwrap();
+        let (source, file) = (artifact.content.digest(), digest_of(&artifact.path));
+        Made { kind: artifact.kind, path: artifact.path, source, file }
+    });
+    let record = ShortcutRecord { files: made.collect(), ..ShortcutRecord::default() };
+    write(&user.home, &record).unwrap();
+}
+
+#[test]
+fn what_the_registry_holds_of_a_document_is_renewed_when_only_its_name_has_changed() {
+    let user = user();
+    let named = |name: &str| {
+        let mut document = document(&["lbl"], "text/x-l", true);
+        document.kind.names = vec![(String::new(), name.to_owned())];
+        Entry { documents: vec![document], ..entry() }
+    };
+    made_on_windows(&user, &named("Label"));
+    let renew = |name: &str| {
+        let written = refresh(&named(name), &user.home, &user.folders, System::Windows).unwrap();
+        !written.is_empty()
+    };
+    assert!(renew("Label"), "an older launcher has not recorded what it wrote");
+    assert!(!renew("Label"), "nothing has changed");
+    assert!(renew("Label file") && !renew("Label file"));
+    remove(&user.home, Some(&user.folders), System::Windows).unwrap();
+}
+
 #[test]
 #[cfg(unix)]
 fn a_list_of_what_was_made_that_cannot_be_read_is_not_taken_for_none() {
