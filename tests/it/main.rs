@@ -22,6 +22,7 @@ mod documents;
 mod door;
 mod executables;
 mod fetch;
+mod first_run;
 #[cfg(target_os = "linux")]
 mod first_start;
 #[cfg(target_os = "linux")]
