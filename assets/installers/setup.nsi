@@ -1,7 +1,7 @@
 ; The installer of an app for Windows. `kuzflow package` fills in what stands between @ signs, and
 ; escapes it for a string in double quotes; a `$` of such a text becomes ${DOLLAR}.
 ;
-; Switches: /S (silent), /AllUsers, /CurrentUser, /NoDesktopIcon, /D=FOLDER (the last one).
+; Switches: /S (silent), /AllUsers, /CurrentUser, /NoDesktopIcon, /ReplaceShortcuts, /D=FOLDER (the last one).
 ; Of the uninstaller: /S, /DeleteData.
 ; Exit codes: 0 done, 1 cancelled, 2 failed, 3 rights of an administrator are needed, 4 the app runs.
 
@@ -45,6 +45,7 @@ Var IsUpgrade
 Var FormerName
 Var DesktopIcon
 Var DesktopIconBox
+Var ReplaceShortcuts
 Var DeleteData
 Var DeleteDataBox
 
@@ -97,11 +98,15 @@ LangString NeedsAdministrator ${LANG_SIMPCHINESE} "只有管理员才能为本�
 @DOCUMENT_NAMES@
 
 ; Removes what the menu and the desktop have of an app of this name, in whichever language it was made.
+; A link on the desktop that no setup has made is another's. An older setup has not noted that.
 !macro REMOVE_LINKS name
   Delete "$SMPROGRAMS\${name}.lnk"
   Delete "$SMPROGRAMS\${name} - ${WINDOW_ENGLISH}.lnk"
   Delete "$SMPROGRAMS\${name} - ${WINDOW_CHINESE}.lnk"
-  Delete "$DESKTOP\${name}.lnk"
+  ReadRegStr $0 SHCTX "${UNINSTALL_KEY}" "DesktopIcon"
+  ${If} $0 != "0"
+    Delete "$DESKTOP\${name}.lnk"
+  ${EndIf}
 !macroend
 
 !macro FUNCTIONS un program
@@ -226,10 +231,19 @@ Function .onInit
     ${If} $0 != ""
       StrCpy $FormerName $0
     ${EndIf}
-    ; An icon that a person has removed stays away.
+    ; An icon that a person has removed stays away, and one that no setup has made stays.
+    ReadRegStr $0 SHCTX "${UNINSTALL_KEY}" "DesktopIcon"
     ${IfNot} ${FileExists} "$DESKTOP\$FormerName.lnk"
+    ${OrIf} $0 == "0"
       StrCpy $DesktopIcon 0
     ${EndIf}
+  ${EndIf}
+  ; Without this word nothing of an earlier installation gives way before the launcher's window has asked.
+  StrCpy $ReplaceShortcuts 0
+  ClearErrors
+  ${GetOptions} $R0 "/ReplaceShortcuts" $0
+  ${IfNot} ${Errors}
+    StrCpy $ReplaceShortcuts 1
   ${EndIf}
 FunctionEnd
 
@@ -322,6 +336,11 @@ Section
   Delete "$SMPROGRAMS\@LINK@ - ${WINDOW_ENGLISH}.lnk"
   Delete "$SMPROGRAMS\@LINK@ - ${WINDOW_CHINESE}.lnk"
   CreateShortCut "$SMPROGRAMS\@LINK@ - $(WindowTitle).lnk" "$INSTDIR\@EXE@" "window --versions" "$INSTDIR\@EXE@" 0 SW_SHOWNORMAL "" "$(WindowTitle)"
+  ; The shortcuts are those of one user, and so is the launcher's record of them.
+  ${If} $ReplaceShortcuts = 1
+  ${AndIf} $AllUsers = 0
+    ExecWait '"$INSTDIR\@EXE@" --headless old-shortcuts replace'
+  ${EndIf}
   ${If} $DesktopIcon = 1
     CreateShortCut "$DESKTOP\@LINK@.lnk" "$INSTDIR\@EXE@" "run" "$INSTDIR\@EXE@" 0 SW_SHOWNORMAL "" "@DESCRIPTION@"
   ${EndIf}
@@ -331,6 +350,7 @@ Section
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayName" "@NAME@"
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayVersion" "@VERSION@"
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "DisplayIcon" "$INSTDIR\@EXE@"
+  WriteRegStr SHCTX "${UNINSTALL_KEY}" "DesktopIcon" "$DesktopIcon"
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "Publisher" "@PUBLISHER@"
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "URLInfoAbout" "@HOMEPAGE@"
   WriteRegStr SHCTX "${UNINSTALL_KEY}" "InstallLocation" "$INSTDIR"

@@ -393,6 +393,8 @@ action-hide-details = Hide details
 action-copy-details = Copy details
 action-copied = Copied
 action-dismiss = Got it
+action-replace-shortcuts = Replace
+action-leave-shortcuts = Leave
 action-language = Language: { $language }
 action-theme = Appearance: { $theme }
 action-restart-app = Restart the app
@@ -626,6 +628,22 @@ old-shortcuts-none = There is no old shortcut of { $app }.
 old-shortcuts-found = Shortcuts that still start an earlier installation of { $app }:
 old-shortcuts-replaced = { $app } has taken the place of these old shortcuts:
 old-shortcuts-restored = These old shortcuts are back:
+old-shortcuts-title = { $count ->
+    [one] One shortcut still starts the old { $app }
+   *[other] { $count } shortcuts still start the old { $app }
+}
+old-shortcuts-subtitle = Left by an earlier installation. The new one can take over; uninstalling it brings the old shortcuts back.
+old-shortcut-desktop = on the desktop
+old-shortcut-menu = in the menu
+old-shortcuts-switch = Replace old shortcuts of { $app }
+old-shortcuts-left = { $count ->
+    [one] One shortcut still starts an earlier installation.
+   *[other] { $count } shortcuts still start an earlier installation.
+}
+old-shortcuts-gone = { $count ->
+    [one] One shortcut of an earlier installation was replaced. Switch this off to bring it back.
+   *[other] { $count } shortcuts of an earlier installation were replaced. Switch this off to bring them back.
+}
 autostart-is-on = { $app } starts when you log in.
 autostart-is-off = { $app } does not start when you log in.
 login-start-switch = Start { $app } when I log in

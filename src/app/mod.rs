@@ -6,6 +6,7 @@
 //! present        windows, notifications terminal   an engine without a window
 //! repairing      a version that does not start
 //! shortcuts      the entry in the menu  login_switch   the start at login
+//! old_shortcuts  those of an earlier installation
 //! output, log, streams   printed output, the log, and the streams for both
 //! ```
 //!
@@ -15,6 +16,7 @@
 pub(crate) mod installation;
 pub(crate) mod log;
 pub(crate) mod login_switch;
+pub(crate) mod old_shortcuts;
 pub(crate) mod output;
 pub(crate) mod present;
 mod repairing;

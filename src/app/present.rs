@@ -38,6 +38,8 @@ pub(crate) struct PresentOptions {
     pub renderer: Option<Renderer>,
     /// The language at the beginning.
     pub language: Language,
+    /// The system has started the app at login: nothing is asked that can wait.
+    pub at_login: bool,
     /// When the wait began that a person has seen nothing of: as a rule with the program.
     pub began: Instant,
 }

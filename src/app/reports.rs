@@ -1,6 +1,7 @@
-//! Shows what happened to the app: incidents, and an app that ended before anybody saw it.
+//! Shows what happened to the app: incidents, and an app that ended before anybody saw it. Asks
+//! once what becomes of the shortcuts of an earlier installation.
 //!
-//! In: incidents as events and from the home, the end of the app. Out: windows in front of the
+//! In: incidents as events and from the home, the end of the app, old shortcuts. Out: windows in front of the
 //! app's own, or lines in the terminal. Never: a decision about what the app or an update does.
 
 use std::io::IsTerminal as _;
@@ -35,6 +36,8 @@ pub(super) struct Reports<'a> {
     output: &'a Output,
     /// When stored incidents are shown.
     due: Option<Instant>,
+    /// When the user is asked about old shortcuts.
+    question_due: Option<Instant>,
     /// Incidents that arrived as events.
     heard: Vec<Incident>,
     /// The last app whose failure to start has been handled.
@@ -50,14 +53,17 @@ impl<'a> Reports<'a> {
         options: PresentOptions,
         output: &'a Output,
     ) -> Self {
+        let seen_at = Instant::now() + UNTIL_THE_APP_IS_SEEN;
         // Incidents that happened while nobody looked.
         let stored = session.home().state().is_ok_and(|state| !state.notices.is_empty());
+        let asks = session.old_shortcuts.is_some() && !options.at_login;
         Self {
             session,
             handle,
             options,
             output,
-            due: stored.then(|| Instant::now() + UNTIL_THE_APP_IS_SEEN),
+            due: stored.then_some(seen_at),
+            question_due: asks.then_some(seen_at),
             heard: Vec::new(),
             dealt_with: None,
             failed_since: None,
@@ -70,9 +76,10 @@ impl<'a> Reports<'a> {
         self.due = Some(Instant::now() + UNTIL_THE_APP_IS_SEEN);
     }
 
-    /// How long until incidents are shown; `None` if there are none.
+    /// How long until something is shown; `None` if there is nothing.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        self.due.map(|at| at.saturating_duration_since(Instant::now()))
+        let next = self.due.into_iter().chain(self.question_due).min();
+        next.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
     /// Whether the last app has failed, and the failure has not been handled yet.
@@ -87,6 +94,11 @@ impl<'a> Reports<'a> {
     pub(super) fn report_what_is_due(&mut self, view: &mut ViewState, has_looked: bool) {
         if self.due.is_some_and(|at| Instant::now() >= at) {
             self.report_incidents(view);
+            // One window is enough: the question waits for the next start.
+            self.question_due = None;
+        }
+        if self.question_due.is_some_and(|at| Instant::now() >= at) {
+            self.ask_about_old_shortcuts();
         }
         if !self.has_failed() {
             self.failed_since = None;
@@ -136,6 +148,25 @@ impl<'a> Reports<'a> {
                 error = error_chain::line(&error),
                 "what has been shown is shown again at the next start"
             );
+        }
+    }
+
+    /// Asks what becomes of the shortcuts of an earlier installation, unless the user has answered,
+    /// as in the window of the first installation. Who starts the app in a terminal is not asked:
+    /// there is a verb.
+    fn ask_about_old_shortcuts(&mut self) {
+        self.question_due = None;
+        if self.options.headless || self.session.app.is_over() || streams::have_a_caller() {
+            return;
+        }
+        let state = self.session.old_shortcuts.as_ref().map(|switch| switch.state());
+        match state {
+            Some(Ok(state)) if state.asks() => {
+                let view = ViewState::asking(state);
+                show(&self.session.environment, self.handle, view, self.options);
+            }
+            Some(Err(problem)) => tracing::warn!(?problem, "nobody is asked about old shortcuts"),
+            _ => tracing::info!("old shortcuts: nothing to ask"),
         }
     }
 

@@ -29,6 +29,8 @@ const DEPTH: u32 = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OldShortcut {
     pub path: PathBuf,
+    /// Its name as its user sees it.
+    pub name: String,
     /// The program that it starts, as the shortcut names it.
     pub program: String,
     /// Whether it lies on the desktop.
@@ -72,7 +74,14 @@ pub(crate) fn find(
         }
         let program = words.into_iter().find(|word| programs.iter().any(|it| it.is(word)));
         let is_on_desktop = folders.desktop.as_deref() == path.parent();
-        found.extend(program.map(|program| OldShortcut { path, program, is_on_desktop, content }));
+        let name = name(&path, &content, system);
+        found.extend(program.map(|program| OldShortcut {
+            path,
+            name,
+            program,
+            is_on_desktop,
+            content,
+        }));
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
@@ -94,6 +103,14 @@ fn words(shortcut: &[u8], system: System) -> Vec<String> {
         System::Windows => link_file::target(shortcut).into_iter().collect(),
         _ => entry_file::words(&String::from_utf8_lossy(shortcut)),
     }
+}
+
+/// What the user sees below the icon: on Windows the name of the file.
+fn name(path: &Path, shortcut: &[u8], system: System) -> String {
+    let named = (system != System::Windows)
+        .then(|| entry_file::name(&String::from_utf8_lossy(shortcut)))
+        .flatten();
+    named.unwrap_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned())
 }
 
 /// The files that may be such shortcuts. A user's applications on macOS are programs, not
@@ -129,11 +146,12 @@ fn add_files(folder: &Path, ending: &str, depth: u32, files: &mut Vec<PathBuf>) 
     }
 }
 
-/// Lets these shortcuts give way. The record comes first: a launcher that is killed loses none.
+/// Notes these shortcuts in the home, before anything happens to them: a launcher that is killed
+/// loses none.
 ///
 /// # Errors
-/// [`DesktopError::File`] if the record cannot be written or a file cannot be removed.
-pub(crate) fn replace(old: &[OldShortcut], home: &Home) -> Result<(), DesktopError> {
+/// [`DesktopError::File`] if the record cannot be read or written.
+pub(crate) fn record(old: &[OldShortcut], home: &Home) -> Result<(), DesktopError> {
     let mut record = read(home)?;
     record.retain(|former| old.iter().all(|it| it.path != former.path));
     record.extend(old.iter().map(|it| Replaced {
@@ -142,21 +160,45 @@ pub(crate) fn replace(old: &[OldShortcut], home: &Home) -> Result<(), DesktopErr
         content: it.content.clone(),
         executable: is_executable(&it.path),
     }));
-    write(home, &record)?;
+    write(home, &record)
+}
+
+/// Removes these shortcuts, which are recorded. One whose place something else has taken meanwhile,
+/// as the app's own shortcut of the same name, stays.
+///
+/// # Errors
+/// [`DesktopError::File`] if a file cannot be read or removed.
+pub(crate) fn remove(old: &[OldShortcut]) -> Result<(), DesktopError> {
     for it in old {
-        remove_file(&it.path)?;
+        let found = look::read(&it.path, look::SMALL).at("read", &it.path)?;
+        if found.as_ref() == Some(&it.content) {
+            remove_file(&it.path)?;
+        }
     }
     Ok(())
 }
 
+/// How many shortcuts have given way and can be put back while the app is installed.
+///
+/// # Errors
+/// [`DesktopError::File`] if the record cannot be read.
+pub(crate) fn replaced(home: &Home) -> Result<usize, DesktopError> {
+    let ours = shortcut::files(home);
+    Ok(read(home)?.iter().filter(|old| !ours.contains(&old.path)).count())
+}
+
 /// Puts back the shortcuts whose program is still there, unless something has taken their place.
-/// Returns their paths. Nothing is recorded any more after that.
+/// Returns their paths. After that only those are recorded in whose place the app's own shortcut
+/// is: the uninstallation puts them back.
 ///
 /// # Errors
 /// [`DesktopError::File`] if one cannot be written; a repeated call goes on from there.
 pub(crate) fn restore(home: &Home) -> Result<Vec<PathBuf>, DesktopError> {
     let mut restored = Vec::new();
-    for old in read(home)? {
+    let ours = shortcut::files(home);
+    let (covered, free): (Vec<_>, Vec<_>) =
+        read(home)?.into_iter().partition(|old| ours.contains(&old.path));
+    for old in free {
         let program = Path::new(&old.program);
         let is_gone = program.is_absolute() && !look::is_there(program).unwrap_or(true);
         if is_gone || look::is_there(&old.path).at("look at", &old.path)? {
@@ -166,7 +208,11 @@ pub(crate) fn restore(home: &Home) -> Result<Vec<PathBuf>, DesktopError> {
         put(&Artifact { executable: old.executable, ..artifact })?;
         restored.push(old.path);
     }
-    remove_file(&home.old_shortcuts())?;
+    if covered.is_empty() {
+        remove_file(&home.old_shortcuts())?;
+    } else {
+        write(home, &covered)?;
+    }
     Ok(restored)
 }
 

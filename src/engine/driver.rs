@@ -234,6 +234,7 @@ impl Driver {
                 self.peers.open(&self.session.environment);
             }
             Effect::StartAtLogin(on) => menu::start_at_login(&self.session, &self.emitter, on),
+            Effect::OldShortcuts(choice) => menu::choose(&self.session, &self.emitter, choice),
             Effect::List => menu::report(&self.session, &self.emitter),
             Effect::RetryLater(failures) => self.retry_later(failures),
             Effect::Stop => {}

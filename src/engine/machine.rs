@@ -79,6 +79,7 @@ impl Machine {
             Command::MeasureDisk => vec![Effect::MeasureDisk],
             Command::Share(on) => vec![Effect::Share(on), Effect::List],
             Command::StartAtLogin(on) => vec![Effect::StartAtLogin(on), Effect::List],
+            Command::OldShortcuts(choice) => vec![Effect::OldShortcuts(choice), Effect::List],
             Command::Seen(what) => vec![Effect::RemoveIncident(what)],
             Command::LimitBandwidth(limit) => vec![Effect::LimitBandwidth(limit)],
             Command::RestartWhenEnded if self.setup.running => vec![Effect::RestartWhenEnded],

@@ -1,12 +1,12 @@
-//! The version menu's side of the engine: what it shows, and the user's switch for the start at
-//! login.
+//! The version menu's side of the engine: what it shows, and the user's switches for the start at
+//! login and for old shortcuts.
 //!
 //! In: the session. Out: events. Never: changes a version.
 
 use super::installed::{installed, retained};
 use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
-use crate::messages::protocol::Event;
+use crate::messages::protocol::{Event, ShortcutChoice};
 use crate::session::app_session::AppSession;
 use crate::update::peer_service;
 
@@ -17,6 +17,7 @@ pub(super) fn report(session: &AppSession, emitter: &Emitter) {
         emitter.emit(Event::Sharing { on: peer_service::in_force(environment) });
     }
     report_login_start(session, emitter);
+    report_old_shortcuts(session, emitter);
     match installed(environment) {
         Ok(versions) => {
             emitter.emit(Event::Installed { versions, retained: retained(environment) });
@@ -33,6 +34,14 @@ pub(super) fn start_at_login(session: &AppSession, emitter: &Emitter, on: bool) 
     }
 }
 
+/// Lets old shortcuts give way, leaves them, or puts them back.
+pub(super) fn choose(session: &AppSession, emitter: &Emitter, choice: ShortcutChoice) {
+    let done = session.old_shortcuts.as_ref().map(|switch| switch.choose(choice));
+    if let Some(Err(problem)) = done {
+        emitter.emit(Event::Notice { problem });
+    }
+}
+
 /// A state that cannot be read is not shown: nothing that a person wants depends on it now.
 fn report_login_start(session: &AppSession, emitter: &Emitter) {
     match session.login_switch.as_ref().map(|switch| switch.state()) {
@@ -40,6 +49,15 @@ fn report_login_start(session: &AppSession, emitter: &Emitter) {
         Some(Err(problem)) => {
             tracing::warn!(?problem, "it is unknown whether the app starts at login");
         }
+        None => {}
+    }
+}
+
+/// Likewise.
+fn report_old_shortcuts(session: &AppSession, emitter: &Emitter) {
+    match session.old_shortcuts.as_ref().map(|switch| switch.state()) {
+        Some(Ok(state)) => emitter.emit(Event::OldShortcuts(state)),
+        Some(Err(problem)) => tracing::warn!(?problem, "it is unknown which old shortcuts remain"),
         None => {}
     }
 }

@@ -6,7 +6,7 @@
 
 use super::view_state::ViewState;
 use crate::messages::protocol::{
-    CheckTrigger, ClosingWait, Command, NoUpdate, Phase, Problem, ProblemKind,
+    CheckTrigger, ClosingWait, Command, NoUpdate, Phase, Problem, ProblemKind, ShortcutChoice,
 };
 use crate::model::Offer;
 
@@ -55,6 +55,10 @@ pub enum Action {
     InstallFile,
     /// Install from a bundle although it is old.
     AcceptExpired,
+    /// Let the shortcuts of an earlier installation give way.
+    ReplaceShortcuts,
+    /// Leave the shortcuts of an earlier installation as they are.
+    LeaveShortcuts,
     /// Close the window.
     Close,
     /// Acknowledge the notices and close the window.
@@ -88,6 +92,8 @@ impl Action {
             Self::Retry => Command::Retry,
             Self::Check => Command::Check(CheckTrigger::Person),
             Self::AcceptExpired => Command::AcceptExpired,
+            Self::ReplaceShortcuts => Command::OldShortcuts(ShortcutChoice::Replace),
+            Self::LeaveShortcuts => Command::OldShortcuts(ShortcutChoice::Leave),
             Self::InstallFile
             | Self::Versions
             | Self::Close
@@ -107,6 +113,7 @@ impl Action {
                 | Self::KeepRunning
                 | Self::NotBack
                 | Self::StayHere
+                | Self::LeaveShortcuts
                 | Self::Close
                 | Self::Ok
         )
@@ -136,6 +143,8 @@ impl Action {
             Self::Check => "action-check",
             Self::InstallFile => "action-install-file",
             Self::AcceptExpired => "action-accept-expired",
+            Self::ReplaceShortcuts => "action-replace-shortcuts",
+            Self::LeaveShortcuts => "action-leave-shortcuts",
             Self::Close => "action-close",
             Self::Ok => "action-ok",
         }
@@ -146,6 +155,9 @@ impl ViewState {
     /// Which buttons make sense in this state.
     pub fn actions(&self) -> Actions {
         match &self.phase {
+            _ if self.asks_about_shortcuts() => {
+                actions(Some(Action::ReplaceShortcuts), Some(Action::LeaveShortcuts), None)
+            }
             Phase::Idle if self.reports() => actions(Some(Action::Ok), None, None),
             Phase::Idle if self.starts => Actions::default(),
             Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),

@@ -9,8 +9,8 @@ pub(crate) use node::NodeView;
 
 use super::texts::Language;
 use crate::messages::protocol::{
-    Command, DiskUse, Event, InstalledVersion, LoginStart, NodeFault, NodeState, Phase, Problem,
-    Progress, RetainedFiles, SwapBlocker,
+    Command, DiskUse, Event, InstalledVersion, LoginStart, NodeFault, NodeState, OldShortcuts,
+    Phase, Problem, Progress, RetainedFiles, SwapBlocker,
 };
 use crate::model::incident::Notice;
 use crate::model::{Node, Offer};
@@ -34,6 +34,8 @@ pub struct ViewState {
     pub sharing: Option<bool>,
     /// Whether the app starts at login; `None` where there is no switch for it.
     pub login_start: Option<LoginStart>,
+    /// The shortcuts of an earlier installation, as far as there are any.
+    pub old_shortcuts: OldShortcuts,
     /// Release notes of the newest offer, in Markdown; they stay while it is fetched and installed.
     pub notes: String,
     /// The language tags of these notes for readers of each language, in the order of
@@ -59,6 +61,8 @@ pub struct ViewState {
     pub incidents: Vec<Notice>,
     /// The window was opened only to report these incidents.
     only_reports: bool,
+    /// The window was opened only to ask about old shortcuts.
+    only_asks: bool,
     /// The app is starting, which takes longer than usual.
     pub starts: bool,
     /// The window has no engine.
@@ -78,6 +82,7 @@ impl Default for ViewState {
             disk_use: None,
             sharing: None,
             login_start: None,
+            old_shortcuts: OldShortcuts::default(),
             notes: String::new(),
             notes_tags: [None, None],
             incremental: false,
@@ -88,6 +93,7 @@ impl Default for ViewState {
             blockers: Vec::new(),
             incidents: Vec::new(),
             only_reports: false,
+            only_asks: false,
             starts: false,
             alone: false,
             offered: false,
@@ -131,6 +137,32 @@ impl ViewState {
         }
     }
 
+    /// A state of a window that only asks about old shortcuts.
+    pub fn asking(old_shortcuts: OldShortcuts) -> Self {
+        Self { old_shortcuts, only_asks: true, ..Self::default() }
+    }
+
+    /// Whether the screen asks what becomes of the shortcuts of an earlier installation: once, when
+    /// the app has been installed and started, and nothing else is to be decided.
+    pub fn asks_about_shortcuts(&self) -> bool {
+        let may_ask = match self.phase {
+            Phase::Launched { .. } => true,
+            Phase::Idle => self.only_asks,
+            _ => false,
+        };
+        may_ask && self.old_shortcuts.asks()
+    }
+
+    /// Whether the window was opened only to ask, and nothing else has come up.
+    pub fn is_only_asking(&self) -> bool {
+        self.only_asks && self.phase == Phase::Idle
+    }
+
+    /// Whether such a window has its answer.
+    pub fn is_answered(&self) -> bool {
+        self.is_only_asking() && !self.asks_about_shortcuts()
+    }
+
     /// Whether this screen only reports notices. It ends when the user chooses something in the
     /// version menu.
     pub fn reports(&self) -> bool {
@@ -163,6 +195,7 @@ impl ViewState {
             }
             Event::Sharing { on } => self.sharing = Some(on),
             Event::LoginStart { state } => self.login_start = Some(state),
+            Event::OldShortcuts(state) => self.old_shortcuts = state,
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),
             Event::Notice { problem } => self.notice = Some(problem),
             Event::NotSwapped { reasons, .. } => self.blockers = reasons,
@@ -303,10 +336,12 @@ impl ViewState {
         self.alone
     }
 
-    /// Whether the window has nothing more to show: the app runs, and the user has seen every
-    /// notice.
+    /// Whether the window has nothing more to show: the app runs, the user has seen every notice,
+    /// and there is no question.
     pub fn finished(&self) -> bool {
-        matches!(self.phase, Phase::Launched { .. }) && self.incidents.is_empty()
+        matches!(self.phase, Phase::Launched { .. })
+            && self.incidents.is_empty()
+            && !self.asks_about_shortcuts()
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -316,6 +351,7 @@ impl ViewState {
             self.incidents.clear();
             self.only_reports = false;
         }
+        self.only_asks &= phase == Phase::Idle;
         // Another download has another progress; pausing and installing belong to the same one.
         if matches!(phase, Phase::Switching { .. } | Phase::RollingBack) {
             // From here on progress counts the user's files.

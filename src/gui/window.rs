@@ -31,7 +31,7 @@ pub(super) fn viewport(
         .with_inner_size(size)
         .with_min_inner_size(size.min(egui::vec2(480.0, 240.0)));
     // The report of an incident appears beside the app, whose window has just come up.
-    let builder = if dialog.only_reports() { builder.with_always_on_top() } else { builder };
+    let builder = if dialog.comes_by_itself() { builder.with_always_on_top() } else { builder };
     match screen {
         Some(screen) => builder.with_position(screen.centre_framed(size)),
         None => builder,
@@ -63,7 +63,7 @@ pub(super) fn run(identity: &Identity<'_>, mut dialog: Dialog) -> Result<WindowE
         let start = move |context: &eframe::CreationContext<'_>| {
             beginning.set(true);
             crate::host::screen::in_dock(true);
-            let rises = dialog.only_reports();
+            let rises = dialog.comes_by_itself();
             let mut app = App { dialog, ended: shared, rises, frames: 0 };
             app.dialog.prepare(&context.egui_ctx);
             Ok(Box::new(app) as Box<dyn eframe::App>)

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::protocol::{
-    ClosingWait, Command, Event, FilesHeld, NoUpdate, Problem, Repaired, SwapBlocker,
+    ClosingWait, Command, Event, FilesHeld, NoUpdate, Problem, Repaired, ShortcutChoice,
+    SwapBlocker,
 };
 use crate::model::incident::{Incident, Notice};
 use crate::model::{ContainerId, Offer, Version};
@@ -132,6 +133,8 @@ pub(crate) enum Effect {
     Share(bool),
     /// Make the system start the app at login, or no longer.
     StartAtLogin(bool),
+    /// Do with the shortcuts of an earlier installation what the user has chosen.
+    OldShortcuts(ShortcutChoice),
     /// Stop fetching for now.
     Pause,
     /// Continue a paused download.

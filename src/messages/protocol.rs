@@ -4,6 +4,7 @@
 //! one. A queue holds all other events.
 
 mod login_start;
+mod old_shortcuts;
 mod problem;
 mod repaired;
 mod versions;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use login_start::LoginStart;
+pub use old_shortcuts::{FoundShortcut, OldShortcuts, ShortcutChoice};
 pub use problem::{Problem, ProblemKind};
 pub use repaired::{DamagedItem, How, Repaired, RepairedItem};
 pub use versions::{DiskUse, FilesHeld, FolderUse, InstalledVersion, RetainedFiles};
@@ -94,6 +96,8 @@ pub enum Command {
     Share(bool),
     /// Make the system start the app when its user logs in, or no longer.
     StartAtLogin(bool),
+    /// Let the shortcuts of an earlier installation give way, leave them, or put them back.
+    OldShortcuts(ShortcutChoice),
     /// A person has acknowledged this incident; the next start does not report it again.
     Seen(Box<Incident>),
     /// After an update: end the running app, switch, start the new version.
@@ -143,6 +147,9 @@ pub enum Event {
         /// How the switch stands.
         state: LoginStart,
     },
+    /// The shortcuts of an earlier installation. Sent where the publisher names its program, or
+    /// where some have given way.
+    OldShortcuts(OldShortcuts),
     /// How much disk space the installation takes.
     DiskUse(DiskUse),
     /// An incident with the app or its files that a person should know of.

@@ -1,5 +1,6 @@
 //! The launcher's connection with the app that it started: the environment that the app was started
-//! in, two live handles, the app and its channel, and the user's switch for its start at login.
+//! in, two live handles, the app and its channel, and the user's switches for what lies outside the
+//! home: its start at login, and the shortcuts of an earlier installation.
 //!
 //! Never: starts, closes or talks to the app; other modules do that.
 
@@ -11,6 +12,7 @@ use super::channel::ChannelHandle;
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::messages::login_switch::LoginSwitch;
+use crate::messages::old_shortcuts::OldShortcutsSwitch;
 use crate::model::incident::Incident;
 use crate::store::lock::HomeLock;
 use crate::store::probation;
@@ -30,17 +32,25 @@ pub(crate) struct AppSession {
     pub channel: ChannelHandle,
     /// The start of the app at login; `None` where this launcher offers no switch for it.
     pub login_switch: Option<Arc<dyn LoginSwitch>>,
+    /// The shortcuts of an earlier installation; `None` where this launcher knows of none.
+    pub old_shortcuts: Option<Arc<dyn OldShortcutsSwitch>>,
 }
 
 impl AppSession {
     /// A session in which no app was started yet.
     pub(crate) fn new(environment: Arc<Environment>, channel: ChannelHandle) -> Self {
-        Self { environment, app: AppHandle::default(), channel, login_switch: None }
+        let app = AppHandle::default();
+        Self { environment, app, channel, login_switch: None, old_shortcuts: None }
     }
 
     /// The same with a switch for the start of the app at login.
     pub(crate) fn with_login_switch(self, switch: Option<Arc<dyn LoginSwitch>>) -> Self {
         Self { login_switch: switch, ..self }
+    }
+
+    /// The same with the shortcuts of an earlier installation.
+    pub(crate) fn with_old_shortcuts(self, switch: Option<Arc<dyn OldShortcutsSwitch>>) -> Self {
+        Self { old_shortcuts: switch, ..self }
     }
 
     /// The home of the installation.

@@ -145,6 +145,9 @@ pub(crate) struct HomeState {
     /// The user has turned off sharing with peers.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub peers_off: bool,
+    /// The user has said what becomes of the shortcuts of an earlier installation.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub old_shortcuts_answered: bool,
     /// Versions that did not come up on this computer; not offered again unless somebody asks for
     /// one.
     #[serde(skip_serializing_if = "Vec::is_empty")]

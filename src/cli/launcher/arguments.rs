@@ -71,6 +71,7 @@ impl Common {
             headless: self.headless || self.json,
             renderer: self.renderer,
             language,
+            at_login: false,
             began,
         }
     }

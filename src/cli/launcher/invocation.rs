@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::arguments::Common;
 use crate::app::installation::Installation;
 use crate::app::login_switch::AppLoginSwitch;
+use crate::app::old_shortcuts::AppOldShortcuts;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
 use crate::app::{Ending, present, terminal};
@@ -19,6 +20,7 @@ use crate::gui::texts::Language;
 use crate::host;
 use crate::messages::language::Setup;
 use crate::messages::login_switch::LoginSwitch;
+use crate::messages::old_shortcuts::OldShortcutsSwitch;
 use crate::messages::protocol::{Command, Phase};
 use crate::model::Version;
 use crate::session::app_session::AppSession;
@@ -49,12 +51,16 @@ impl Invocation<'_> {
         AppSession::new(self.environment(), ChannelHandle::new(host::private_folders()))
     }
 
-    /// The same for verbs that may open the window, which has a switch for the start at login.
+    /// The same for verbs that may open the window, which has switches for the start at login and
+    /// for old shortcuts.
     pub(super) fn app_session_of_window(&self) -> AppSession {
         let session = self.app_session();
         let environment = Arc::clone(&session.environment);
-        let switch = AppLoginSwitch::new(environment, Arc::clone(self.own));
-        session.with_login_switch(switch.map(|switch| Arc::new(switch) as Arc<dyn LoginSwitch>))
+        let login = AppLoginSwitch::new(Arc::clone(&environment), Arc::clone(self.own));
+        let old = AppOldShortcuts::new(environment, Arc::clone(self.own));
+        session
+            .with_login_switch(login.map(|switch| Arc::new(switch) as Arc<dyn LoginSwitch>))
+            .with_old_shortcuts(old.map(|switch| Arc::new(switch) as Arc<dyn OldShortcutsSwitch>))
     }
 
     pub(super) fn options(&self) -> present::PresentOptions {

@@ -37,6 +37,7 @@ use self::versions::AlsoDelete;
 
 use crate::app::installation::{Installation, PlaceError};
 use crate::app::output::Output;
+use crate::app::present::PresentOptions;
 use crate::app::self_update::SelfUpdate;
 use crate::app::starting::SlowDisk;
 use crate::app::{Ending, log, run, shortcuts, streams};
@@ -197,15 +198,11 @@ impl Invocation<'_> {
                     self.output,
                 );
             }
-            Verb::Run { .. } => {
+            Verb::Run { at_login, .. } => {
+                let options = PresentOptions { at_login, ..self.options() };
                 let ending = match self.own.begin() {
                     Some(ending) => return ending,
-                    None => run::run(
-                        &self.app_session_of_window(),
-                        self.options(),
-                        self.output,
-                        self.own,
-                    ),
+                    None => run::run(&self.app_session_of_window(), options, self.output, self.own),
                 };
                 if let Ending::App(status) = ending {
                     self.output.result(json!({ "status": "ended", "code": status }));

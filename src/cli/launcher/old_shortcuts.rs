@@ -1,16 +1,14 @@
 //! `old-shortcuts`: what an earlier installation of the app has left in the menu and on the desktop.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::app::Ending;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
-use crate::app::shortcuts::{entry, name_of};
-use crate::desktop::old_shortcuts::{self, OldShortcut};
-use crate::desktop::shortcut::{self, System};
-use crate::desktop::{DesktopError, Entry};
+use crate::app::shortcuts::name_of;
+use crate::app::{Ending, old_shortcuts};
+use crate::desktop::DesktopError;
 use crate::environment::Environment;
 use crate::host::{self, UserFolders};
 use crate::messages::problem;
@@ -33,8 +31,8 @@ pub(super) fn old_shortcuts(
     what: What,
     output: &Output,
 ) -> Ending {
-    let done = match (entry(environment, own), host::user_folders()) {
-        (Some(entry), Some(folders)) => perform(environment, &entry, &folders, what),
+    let done = match host::user_folders() {
+        Some(folders) if own.program().is_some() => perform(environment, own, &folders, what),
         _ => Err(DesktopError::NoFolder("a user's menu")),
     };
     let paths = match done {
@@ -57,39 +55,21 @@ pub(super) fn old_shortcuts(
 
 fn perform(
     environment: &Environment,
-    entry: &Entry,
+    own: &SelfUpdate,
     folders: &UserFolders,
     what: What,
 ) -> Result<Vec<PathBuf>, DesktopError> {
-    let home = &environment.home;
-    let system = System::current();
-    if what == What::Restore {
-        return old_shortcuts::restore(home);
+    let paths = match what {
+        What::Status => {
+            let found = old_shortcuts::find(environment, own, folders);
+            return Ok(found.into_iter().map(|old| old.path).collect());
+        }
+        What::Replace => old_shortcuts::replace(environment, own, folders)?,
+        What::Restore => old_shortcuts::restore(&environment.home)?,
+    };
+    // The window need not ask any more.
+    if !paths.is_empty() {
+        old_shortcuts::answered(&environment.home)?;
     }
-    let programs = &environment.settings.desktop.replaces;
-    let own: &Path = &entry.program;
-    let old = old_shortcuts::find(programs, own, home, folders, system);
-    if what == What::Replace && !old.is_empty() {
-        // The new entry comes first, so that the user is never without one.
-        make_entry(environment, entry, folders, &old)?;
-        old_shortcuts::replace(&old, home)?;
-    }
-    Ok(old.into_iter().map(|old| old.path).collect())
-}
-
-/// Makes the app's own entry, with an icon on the desktop if an old one lies there. A package or an
-/// installer has made one already.
-fn make_entry(
-    environment: &Environment,
-    entry: &Entry,
-    folders: &UserFolders,
-    old: &[OldShortcut],
-) -> Result<(), DesktopError> {
-    let is_package = !environment.settings.launcher.self_update;
-    let system = System::current();
-    if is_package || old_shortcuts::is_in_menu(entry, folders, system) {
-        return Ok(());
-    }
-    let on_desktop = old.iter().any(|old| old.is_on_desktop);
-    shortcut::make(entry, &environment.home, folders, on_desktop, system).map(drop)
+    Ok(paths)
 }

@@ -1,19 +1,29 @@
-//! Reads the command of a menu entry: Desktop Entry Specification 1.5. Pure.
+//! Reads the command and the name of a menu entry: Desktop Entry Specification 1.5. Pure.
 
 /// The words of `Exec` of the entry itself, without field codes; none if it starts no program.
 pub(super) fn words(text: &str) -> Vec<String> {
+    value(text, "Exec").map(|exec| split(&exec)).unwrap_or_default()
+}
+
+/// The name of the entry.
+pub(super) fn name(text: &str) -> Option<String> {
+    value(text, "Name").filter(|name| !name.is_empty())
+}
+
+/// The value of a key of the entry itself.
+fn value(text: &str, key: &str) -> Option<String> {
     let mut is_main = false;
     for line in text.lines() {
         if let Some(group) = line.trim().strip_prefix('[') {
             // Further groups are actions.
             is_main = group == "Desktop Entry]";
-        } else if let (true, Some((key, value))) = (is_main, line.split_once('='))
-            && key.trim() == "Exec"
+        } else if let (true, Some((found, value))) = (is_main, line.split_once('='))
+            && found.trim() == key
         {
-            return split(&unescaped(value.trim()));
+            return Some(unescaped(value.trim()));
         }
     }
-    Vec::new()
+    None
 }
 
 /// The value of a string, whose escapes are those of the file.

@@ -45,6 +45,7 @@ fn only_entries_that_start_the_old_program_are_found() {
     expected.sort();
     assert_eq!(paths(&old), expected);
     assert_eq!(old.iter().filter(|it| it.is_on_desktop).count(), 1);
+    assert!(old.iter().all(|it| it.name == "x"), "as the entry says: {old:?}");
     assert!(found(&user, &[], System::Freedesktop).is_empty());
     assert!(found(&user, &["labelImg"], System::Mac).is_empty());
 }
@@ -68,6 +69,7 @@ fn a_link_of_squirrel_is_found_in_the_start_menu() {
     let old = found(&user, &["LabelImg/Update.exe"], System::Windows);
     assert_eq!(paths(&old), [link]);
     assert_eq!(old[0].program, r"C:\LabelImg\Update.exe");
+    assert_eq!(old[0].name, "LabelImg");
 }
 
 #[test]
@@ -84,7 +86,9 @@ fn what_gave_way_comes_back_as_it_was_if_its_program_is_there() {
     put_entry(&menu.join(names[2]), program.to_str().unwrap());
     let before = fs::read(menu.join(names[0])).unwrap();
     let old = found(&user, &["labelImg"], System::Freedesktop);
-    replace(&old, &user.home).unwrap();
+    record(&old, &user.home).unwrap();
+    remove(&old).unwrap();
+    assert_eq!(replaced(&user.home).unwrap(), 3);
     assert!(names.iter().all(|name| !menu.join(name).exists()) && is_recorded(&user.home));
     assert!(found(&user, &["labelImg"], System::Freedesktop).is_empty());
     fs::write(menu.join(names[2]), "the user's own").unwrap();
@@ -96,6 +100,33 @@ fn what_gave_way_comes_back_as_it_was_if_its_program_is_there() {
     assert!(!is_recorded(&user.home) && restore(&user.home).unwrap().is_empty());
 }
 
+/// As on Windows, where an icon has the app's name.
+#[test]
+fn the_apps_own_shortcut_in_the_place_of_an_old_one_stays_until_it_goes_itself() {
+    let user = user();
+    let menu = user.folders.data.join("applications");
+    let place = menu.join("kuzflow-sample.desktop");
+    put_entry(&place, "labelImg");
+    put_entry(&menu.join("old.desktop"), "labelImg");
+    let before = fs::read(&place).unwrap();
+    let old = found(&user, &["labelImg"], System::Freedesktop);
+    assert_eq!(old.len(), 2);
+    record(&old, &user.home).unwrap();
+    let own = crate::desktop::Entry { program: OWN.into(), ..entry() };
+    shortcut::make(&own, &user.home, &user.folders, false, System::Freedesktop).unwrap();
+    remove(&old).unwrap();
+    let own = fs::read(&place).unwrap();
+    assert!(own != before && !menu.join("old.desktop").exists());
+    assert_eq!(replaced(&user.home).unwrap(), 1);
+
+    assert_eq!(restore(&user.home).unwrap(), [menu.join("old.desktop")]);
+    assert_eq!(fs::read(&place).unwrap(), own);
+    assert!(is_recorded(&user.home) && replaced(&user.home).unwrap() == 0);
+    shortcut::remove(&user.home, None, System::Freedesktop).unwrap();
+    assert_eq!(restore(&user.home).unwrap(), [place.clone()]);
+    assert!(fs::read(&place).unwrap() == before && !is_recorded(&user.home));
+}
+
 #[test]
 fn a_record_that_cannot_be_read_is_not_written_over() {
     let user = user();
@@ -103,6 +134,6 @@ fn a_record_that_cannot_be_read_is_not_written_over() {
     fs::write(user.home.old_shortcuts(), "damaged").unwrap();
     put_entry(&user.folders.data.join("applications/a.desktop"), "labelImg");
     let old = found(&user, &["labelImg"], System::Freedesktop);
-    assert!(replace(&old, &user.home).is_err() && old[0].path.exists());
+    assert!(record(&old, &user.home).is_err() && replaced(&user.home).is_err());
     assert_eq!(fs::read(user.home.old_shortcuts()).unwrap(), b"damaged");
 }

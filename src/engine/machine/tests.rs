@@ -7,7 +7,7 @@ mod network;
 use super::*;
 use crate::messages::fixture::offer;
 use crate::messages::language::{Checked, Chosen, Updated};
-use crate::messages::protocol::{DamagedItem, NoUpdate, Repaired};
+use crate::messages::protocol::{DamagedItem, NoUpdate, Repaired, ShortcutChoice};
 use crate::model::incident::Incident;
 use crate::model::plan::{Plan, UpdateStrategy};
 
@@ -354,6 +354,8 @@ fn housekeeping_is_possible_at_any_time_and_changes_no_phase() {
     assert_eq!(command(&mut machine, Command::List), [Effect::List]);
     let switched = command(&mut machine, Command::StartAtLogin(true));
     assert_eq!(switched, [Effect::StartAtLogin(true), Effect::List]);
+    let chosen = command(&mut machine, Command::OldShortcuts(ShortcutChoice::Leave));
+    assert_eq!(chosen, [Effect::OldShortcuts(ShortcutChoice::Leave), Effect::List]);
     assert!(matches!(machine.phase(), Phase::Downloading { .. }));
 }
 

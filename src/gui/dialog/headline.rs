@@ -18,6 +18,7 @@ impl Dialog {
     /// The headline of the current phase: a table.
     pub(super) fn headline(&self) -> Headline {
         match &self.view.phase {
+            _ if self.view.asks_about_shortcuts() => self.old_shortcuts_headline(),
             Phase::Idle => self.idle_headline(),
             Phase::Checking if self.view.file_given => {
                 self.plain_headline("checking-file-title", "checking-file-subtitle", None)

@@ -9,7 +9,7 @@
 //! offer     a release to take                          download    its progress
 //! outcome   waiting, up to date, failed                notices     incidents that nobody saw
 //! versions  the version menu                           switches    the user's switches below it
-//! question  before what cannot be undone
+//! question  before what cannot be undone               old_shortcuts  of an earlier installation
 //! file      files that the user gives                  inbox       the way of their answer
 //! size      how large the window is
 //! ```
@@ -22,6 +22,7 @@ mod headline;
 mod inbox;
 mod notices;
 mod offer;
+mod old_shortcuts;
 mod outcome;
 mod question;
 mod size;
@@ -61,8 +62,11 @@ impl Dialog {
     }
 
     fn wanted_size(&self) -> Vec2 {
-        let reports = self.view.reports() && self.page == Page::Update;
-        if reports { size::REPORT } else { size::UPDATE }
+        if self.comes_by_itself() && self.page == Page::Update {
+            size::REPORT
+        } else {
+            size::UPDATE
+        }
     }
 
     /// Whether and why the window shall close.
@@ -167,6 +171,8 @@ impl Dialog {
         }
         if self.view.finished() {
             self.close(CloseReason::Launched);
+        } else if self.view.is_answered() && self.page == Page::Update {
+            self.close(CloseReason::ByUser);
         } else if ended {
             self.close(CloseReason::EngineEnded);
         }
@@ -260,6 +266,9 @@ impl Dialog {
             return self.versions(ui);
         }
         self.notice_text(ui);
+        if self.view.asks_about_shortcuts() {
+            return self.old_shortcuts(ui);
+        }
         match self.view.phase.clone() {
             Phase::Offered { offer } => self.offer(ui, &offer),
             Phase::Checking
@@ -335,9 +344,10 @@ impl Dialog {
             .inner
     }
 
-    /// Whether this window only reports notices and asks nothing.
-    pub(super) fn only_reports(&self) -> bool {
-        self.view.reports()
+    /// Whether this window came by itself beside the app: it reports notices, or asks about old
+    /// shortcuts.
+    pub(super) fn comes_by_itself(&self) -> bool {
+        self.view.reports() || self.view.is_only_asking()
     }
 
     /// The text that "copy details" puts on the clipboard: English, for the person who helps.

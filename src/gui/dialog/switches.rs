@@ -6,7 +6,7 @@ use egui::{Checkbox, RichText, Ui};
 use super::state::Dialog;
 use crate::gui::theme::Palette;
 use crate::gui::widgets;
-use crate::messages::protocol::{Command, LoginStart};
+use crate::messages::protocol::{Command, LoginStart, OldShortcuts, ShortcutChoice};
 
 /// One switch, with what it means or why it cannot be changed.
 struct Switch {
@@ -39,6 +39,12 @@ impl Dialog {
         {
             self.handle.send(Command::StartAtLogin(on));
         }
+        if let Some(switch) = self.old_shortcuts_switch()
+            && let Some(on) = switch.show(ui)
+        {
+            let choice = if on { ShortcutChoice::Replace } else { ShortcutChoice::Restore };
+            self.handle.send(Command::OldShortcuts(choice));
+        }
         if let Some(on) = self.view.sharing
             && let Some(on) = self.sharing(on).show(ui)
         {
@@ -58,6 +64,23 @@ impl Dialog {
             label: self.texts.get("login-start-switch"),
             explanation: self.texts.get(explanation),
         }
+    }
+
+    /// On once no shortcut starts the earlier installation any more.
+    fn old_shortcuts_switch(&self) -> Option<Switch> {
+        let OldShortcuts { found, replaced, .. } = &self.view.old_shortcuts;
+        let (name, count) = match (found.len(), *replaced) {
+            (0, 0) => return None,
+            (0, replaced) => ("old-shortcuts-gone", replaced),
+            (found, _) => ("old-shortcuts-left", found),
+        };
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        Some(Switch {
+            on: found.is_empty(),
+            can_change: true,
+            label: self.texts.get("old-shortcuts-switch"),
+            explanation: self.texts.count(name, count, &[]),
+        })
     }
 
     /// The user's own switch; the publisher's is in the settings.

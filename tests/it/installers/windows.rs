@@ -12,8 +12,8 @@ use crate::support::release::text;
 use crate::support::waiting::until;
 
 const PLATFORM: &str = "Windows_AMD64";
-/// A launcher's stand-in: it is called `uninstall` by the uninstaller and `run` with a document,
-/// and stays while a file `stay` lies beside it.
+/// A launcher's stand-in: it is called `uninstall` by the uninstaller, `old-shortcuts` by the setup
+/// and `run` with a document, and stays while a file `stay` lies beside it.
 const PROGRAM: &str = r#"
 #include <windows.h>
 #include <wchar.h>
@@ -22,7 +22,7 @@ int WINAPI wWinMain(HINSTANCE a, HINSTANCE b, LPWSTR line, int c) {
   wchar_t path[2000];
   GetModuleFileNameW(0, path, 1000);
   wchar_t *name = wcsrchr(path, L'\\') + 1;
-  if (wcsstr(line, L"uninstall")) {
+  if (wcsstr(line, L"uninstall") || wcsstr(line, L"old-shortcuts")) {
     wcscpy(name, L"..\\called.txt");
     FILE *log = _wfopen(path, L"a");
     fwprintf(log, L"%ls\n", line);
@@ -361,7 +361,14 @@ fn windows_installs_renews_and_removes_it_without_a_question() {
     let place = windows.path("Apps/Sample");
     let program = place.join("示例 Sample.exe");
     let install = || windows.run(&setup, &["/S", "/NoDesktopIcon", r"/D=C:\Apps\Sample"]);
+    // An icon of the same name, which an earlier installation has left.
+    let users = fs::read_dir(windows.path("users")).unwrap().map(|user| user.unwrap().path());
+    let desktops = users.map(|user| user.join("Desktop")).filter(|desktop| desktop.is_dir());
+    let icons: Vec<PathBuf> = desktops.map(|folder| folder.join("示例 Sample.lnk")).collect();
+    icons.iter().for_each(|icon| fs::write(icon, "another's").unwrap());
+    assert!(!icons.is_empty());
     assert_eq!(install(), 0);
+    assert!(!windows.path("Apps/called.txt").exists(), "no shortcut gives way without a word");
     assert!(fs::read(&program).unwrap() == fs::read(shipped(&shop)).unwrap());
     assert!(place.join("launcher.toml").is_file() && place.join("root.json").is_file());
     assert_eq!(windows.uninstall_value("DisplayVersion").as_deref(), Some("2.0.0"));
@@ -394,6 +401,11 @@ fn windows_installs_renews_and_removes_it_without_a_question() {
     assert_eq!(install(), 0);
     assert!(fs::read(&program).unwrap() == fs::read(shipped(&shop)).unwrap());
 
+    // A setup that would make an icon leaves the one that is not its own, and gets its word.
+    assert_eq!(windows.run(&setup, &["/S", "/ReplaceShortcuts", r"/D=C:\Apps\Sample"]), 0);
+    let called = fs::read_to_string(windows.path("Apps/called.txt")).unwrap();
+    assert_eq!(called.lines().last(), Some("--headless old-shortcuts replace"));
+
     fs::write(place.join("mine"), "x").unwrap();
     let uninstall = ["/S", "/DeleteData", r"_?=C:\Apps\Sample"];
     assert_eq!(windows.run(&place.join("uninstall.exe"), &uninstall), 0);
@@ -404,4 +416,5 @@ fn windows_installs_renews_and_removes_it_without_a_question() {
     // With `_?=` the uninstaller waits for its end in its own place, so that it stays itself.
     assert_eq!(left, ["mine", "uninstall.exe"]);
     assert_eq!(windows.uninstall_value("DisplayVersion"), None);
+    assert!(icons.iter().all(|icon| fs::read(icon).unwrap() == b"another's"));
 }

@@ -2,7 +2,10 @@
 
 use egui_kittest::kittest::{NodeT, Queryable};
 use kuzflow::testing::gui::CloseReason;
-use kuzflow::testing::messages::protocol::{Command, Event, ProblemKind};
+use kuzflow::testing::messages::protocol::{
+    Command, Event, OldShortcuts, Phase, ProblemKind, ShortcutChoice,
+};
+use kuzflow::testing::model::Version;
 
 use super::Window;
 use crate::support::scenes;
@@ -112,6 +115,61 @@ fn a_window_with_something_to_tell_stays_when_the_app_has_started() {
     let mut window = Window::scene("launched-incident");
     window.click("Close");
     assert_eq!(window.closed(), Some(CloseReason::ByUser));
+}
+
+const REPLACE: Command = Command::OldShortcuts(ShortcutChoice::Replace);
+const LEAVE: Command = Command::OldShortcuts(ShortcutChoice::Leave);
+
+#[test]
+fn the_window_of_the_first_installation_asks_about_old_shortcuts_before_it_closes() {
+    let mut window = Window::scene("launched-old-shortcuts");
+    assert!(window.closed().is_none() && window.sees("One shortcut still starts the old LabelImg"));
+    assert!(window.sees("on the desktop"));
+    window.click("Replace");
+    assert_eq!((window.commands(), window.closed()), (vec![REPLACE], None));
+    // What the engine cannot do is shown, and the question stays.
+    let problem = scenes::problem(ProblemKind::DiskError, "LabelImg.lnk");
+    window.emit(Event::Notice { problem });
+    assert!(window.sees_part("LabelImg.lnk") && window.closed().is_none());
+    let replaced = OldShortcuts { replaced: 1, answered: true, ..OldShortcuts::default() };
+    window.emit(Event::OldShortcuts(replaced));
+    assert_eq!(window.closed(), Some(CloseReason::Launched));
+
+    let mut window = Window::scene("launched-old-shortcuts");
+    window.click("Leave");
+    assert_eq!((window.commands(), window.closed()), (vec![LEAVE], Some(CloseReason::ByUser)));
+}
+
+#[test]
+fn a_start_asks_about_old_shortcuts_once_and_every_way_out_is_an_answer() {
+    let mut window = Window::scene("old-shortcuts");
+    for text in ["3 shortcuts still start the old LabelImg", "LabelImg (safe mode)", "in the menu"]
+    {
+        assert!(window.count(text) > 0, "{text} is missing");
+    }
+    window.press(egui::Key::Enter);
+    assert_eq!((window.commands(), window.closed()), (vec![REPLACE], None));
+    window.emit(Event::OldShortcuts(OldShortcuts { answered: true, ..OldShortcuts::default() }));
+    assert_eq!(window.closed(), Some(CloseReason::ByUser));
+    let mut window = Window::scene("old-shortcuts");
+    window.press(egui::Key::Escape);
+    assert_eq!((window.commands(), window.closed()), (vec![LEAVE], Some(CloseReason::ByUser)));
+}
+
+#[test]
+fn nobody_is_asked_about_shortcuts_twice_or_while_something_else_is_to_be_decided() {
+    for state in [
+        OldShortcuts { answered: true, ..scenes::old_shortcuts(2) },
+        OldShortcuts { replaced: 2, ..OldShortcuts::default() },
+    ] {
+        let mut window = Window::scene("up-to-date");
+        window.emit(Event::OldShortcuts(state));
+        window.emit(Event::Phase { phase: Phase::Launched { version: Version::new(1, 8, 6) } });
+        assert_eq!(window.closed(), Some(CloseReason::Launched));
+    }
+    let mut window = Window::scene("offer");
+    window.emit(Event::OldShortcuts(scenes::old_shortcuts(2)));
+    assert!(window.sees("Update now") && !window.sees("Replace"));
 }
 
 #[test]

@@ -72,7 +72,7 @@ const DETAILS: (&str, &str) = ("详情", "Details");
 const END_APP: Click = (("不保存并退出…", "End without saving…"), 0);
 
 /// Pictures after clicks: a name, the first scene, the clicks.
-const STEPS: [(&str, &str, &[Click]); 22] = [
+const STEPS: [(&str, &str, &[Click]); 23] = [
     ("offer-details", "offer", &[(DETAILS, 0)]),
     ("incremental-details", "offer-incremental", &[(DETAILS, 0)]),
     ("chain-details", "long-incremental", &[(DETAILS, 0)]),
@@ -87,6 +87,7 @@ const STEPS: [(&str, &str, &[Click]); 22] = [
     ("versions-every", "versions-all", &[MENU]),
     ("sharing", "sharing", &[MENU]),
     ("login-switch", "login-off-in-system", &[MENU]),
+    ("old-shortcuts-switch", "old-shortcuts-replaced", &[MENU]),
     ("switch-to", "versions-all", &[MENU, (("切换到此版本…", "Switch to this…"), 0)]),
     ("go-back-to", "versions-all", &[MENU, (("恢复到此版本…", "Go back to this…"), 0)]),
     ("free-space", "versions-all", &[MENU, (("释放空间…", "Free up space…"), 0)]),

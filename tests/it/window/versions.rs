@@ -3,7 +3,7 @@
 use egui_kittest::kittest::{NodeT, Queryable};
 use kuzflow::testing::gui::CloseReason;
 use kuzflow::testing::messages::protocol::{
-    Command, Event, FilesHeld, LoginStart, NoUpdate, Phase,
+    Command, Event, FilesHeld, LoginStart, NoUpdate, OldShortcuts, Phase, ShortcutChoice,
 };
 use kuzflow::testing::model::Version;
 
@@ -208,6 +208,24 @@ fn a_start_at_login_that_cannot_be_switched_says_why() {
         window.click_nth(SWITCH, 0);
         assert!(window.commands().is_empty(), "{state:?}");
     }
+}
+
+#[test]
+fn old_shortcuts_are_replaced_and_brought_back_by_a_switch() {
+    const SWITCH: &str = "Replace old shortcuts of LabelImg";
+    let mut window = Window::scene("up-to-date");
+    window.click("Installed versions");
+    assert!(!window.sees(SWITCH), "there are none");
+    let mut window = Window::scene("old-shortcuts-replaced");
+    window.click("Installed versions");
+    assert!(window.sees_part("2 shortcuts of an earlier installation were replaced."));
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::OldShortcuts(ShortcutChoice::Restore)]);
+    let back = OldShortcuts { answered: true, ..scenes::old_shortcuts(2) };
+    window.emit(Event::OldShortcuts(back));
+    assert!(window.sees("2 shortcuts still start an earlier installation."));
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::OldShortcuts(ShortcutChoice::Replace)]);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use kuzflow::testing::gui::Language;
 use kuzflow::testing::gui::ViewState;
 use kuzflow::testing::messages::protocol::{
-    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, InstalledVersion, LoginStart,
-    NoUpdate, NodeFault, NodeProgress, NodeState, Phase, Problem, ProblemKind, Progress,
-    RetainedFiles, SwapBlocker,
+    ClosingWait, DiskUse, Event, FaultKind, FilesHeld, FolderUse, FoundShortcut, InstalledVersion,
+    LoginStart, NoUpdate, NodeFault, NodeProgress, NodeState, OldShortcuts, Phase, Problem,
+    ProblemKind, Progress, RetainedFiles, SwapBlocker,
 };
 use kuzflow::testing::model::digest::Digest;
 use kuzflow::testing::model::incident::{Conflict, Incident, LaunchFailure, Notice, StandIn};
@@ -392,7 +392,7 @@ pub fn is_rare(name: &str) -> bool {
 }
 
 /// Names of the scenes that most users meet.
-const NAMES: [&str; 57] = [
+const NAMES: [&str; 60] = [
     "idle",
     "checking",
     "up-to-date",
@@ -445,6 +445,9 @@ const NAMES: [&str; 57] = [
     "rolling-back",
     "rolled-back",
     "launched-incident",
+    "old-shortcuts",
+    "launched-old-shortcuts",
+    "old-shortcuts-replaced",
     "notification-hot",
     "strip-downloading",
     "strip-swapping",
@@ -577,6 +580,14 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
             let to = Version::new(1, 8, 4);
             vec![phase(Phase::RolledBack { from: Version::new(1, 8, 5), to, retained: folder("1.8.5"), files: FilesHeld { of_left: true, of_active: true } })]
         }
+        "old-shortcuts" => vec![phase(Phase::Idle)],
+        "launched-old-shortcuts" => {
+            vec![Event::OldShortcuts(old_shortcuts(1)), phase(Phase::Launched { version })]
+        }
+        "old-shortcuts-replaced" => {
+            let replaced = OldShortcuts { replaced: 2, answered: true, ..OldShortcuts::default() };
+            vec![phase(Phase::UpToDate { reason: NoUpdate::Newest, current }), one_version(), Event::OldShortcuts(replaced)]
+        }
         "launched-incident" => incidents("incident-conflicts").chain([phase(Phase::Launched { version })]).collect(),
         "long-offer" => vec![offered(|offer| {
             offer.signed.release.container.version = LONG_VERSION.parse().unwrap();
@@ -619,13 +630,26 @@ fn incidents(name: &str) -> impl Iterator<Item = Event> {
     notices(name).into_iter().map(|Notice { when, what }| Event::Incident { when, what })
 }
 
+/// So many shortcuts of an earlier installation.
+pub fn old_shortcuts(count: usize) -> OldShortcuts {
+    let shortcut = |(name, on_desktop): (&str, bool)| {
+        let name = name.to_owned();
+        FoundShortcut { name, on_desktop }
+    };
+    let found = [("LabelImg", true), ("LabelImg", false), ("LabelImg (safe mode)", false)];
+    let found = found.into_iter().map(shortcut).take(count).collect();
+    OldShortcuts { found, ..OldShortcuts::default() }
+}
+
 /// A scene as a state.
 pub fn state(name: &str, language: Language) -> ViewState {
     if let Some(state) = rare::state(name, language) {
         return state;
     }
     let notices = notices(name);
-    let mut state = if notices.is_empty() {
+    let mut state = if name == "old-shortcuts" {
+        return ViewState::asking(old_shortcuts(3));
+    } else if notices.is_empty() {
         ViewState::with_nodes(&nodes(language))
     } else {
         ViewState::telling(notices)
