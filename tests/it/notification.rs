@@ -321,7 +321,7 @@ fn every_word_fits_in_both_languages() {
 fn a_long_name_of_an_app_leaves_the_version_to_be_read() {
     let whole = "Photogrammetry Workbench Professional XXL";
     for app in
-        [whole, "图像标注与数据集管理平台专业版企业增强版图像标注与数据集管理平台专业版企业增"]
+        [whole, "图文校对与数据版本管理工作完整版共享增强版图文校对与数据版本管理工作完整版共享"]
     {
         for (scene, version) in [
             ("offer-incremental", " 1.8.6"),
