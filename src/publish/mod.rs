@@ -54,6 +54,7 @@ pub(crate) use retiring::Retired;
 pub use retiring::{Retirement, Selection};
 pub use role::KeyRole;
 pub use rotation::Rotation;
+pub(crate) use runtimes::Runtimes;
 pub use settings::{Lifetimes, ProjectSettings};
 pub use terms::{Standing, Terms};
 pub use transaction::Transaction;

@@ -29,6 +29,13 @@ impl Runtimes {
         self.0.keys()
     }
 
+    /// Adds the runtime of a platform; `false` if it has one already. A path counts from the folder
+    /// of `kuzflow.toml`.
+    pub(crate) fn add(&mut self, platform: Platform, pinned: PinnedArchive) -> bool {
+        let PinnedArchive { source, digest } = pinned;
+        self.0.insert(platform, PinnedRuntime { source, digest }).is_none()
+    }
+
     /// The runtime for `platform`; `project` is the folder of `kuzflow.toml`.
     pub(super) fn pinned_for(&self, platform: &Platform, project: &Path) -> Option<PinnedArchive> {
         let PinnedRuntime { source, digest } = self.0.get(platform)?;

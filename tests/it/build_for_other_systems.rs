@@ -41,14 +41,14 @@ const AARCH64: u8 = 183;
 const X86_64: u8 = 62;
 
 /// A library or program of macOS for its ARM processors.
-fn mac_code() -> Vec<u8> {
+pub(crate) fn mac_code() -> Vec<u8> {
     let mut code = b"\xcf\xfa\xed\xfe\x0c\0\0\x01\0\0\0\0\x02\0\0\0".to_vec();
     code.resize(64, 0);
     code
 }
 
 /// What this machine's Python says: its minor version, and what its bytecode begins with.
-fn host_python() -> (String, Vec<u8>) {
+pub(crate) fn host_python() -> (String, Vec<u8>) {
     let code = "import sys, importlib.util; print('%d.%d' % sys.version_info[:2], importlib.util.MAGIC_NUMBER.hex())";
     let output = Command::new("python3").args(["-c", code]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -57,7 +57,7 @@ fn host_python() -> (String, Vec<u8>) {
     (name.to_owned(), magic)
 }
 
-fn zip_of(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+pub(crate) fn zip_of(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, content) in files {
         writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
@@ -67,7 +67,7 @@ fn zip_of(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
 }
 
 /// A Python for Windows as python.org's embeddable zip has it; its library is compiled already.
-fn windows_python(name: &str, magic: &[u8]) -> Vec<u8> {
+pub(crate) fn windows_python(name: &str, magic: &[u8]) -> Vec<u8> {
     let digits = name.replace('.', "");
     let library = zip_of(&[("os.pyc".to_owned(), [magic, b"rest"].concat())].into());
     let version = [&windows_code(0x2022)[..], format!("\0{name}.7\0").as_bytes()].concat();
@@ -85,7 +85,7 @@ fn windows_python(name: &str, magic: &[u8]) -> Vec<u8> {
 }
 
 /// A Python as standalone distributions have it, in a folder of the archive.
-fn standalone_python(name: &str, code: &[u8]) -> Vec<u8> {
+pub(crate) fn standalone_python(name: &str, code: &[u8]) -> Vec<u8> {
     zip_of(
         &[
             (

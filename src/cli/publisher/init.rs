@@ -2,6 +2,7 @@
 //! folder.
 
 use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 use serde_json::json;
@@ -10,19 +11,24 @@ use super::shared::VerbError;
 use super::shared::output::Say;
 use super::shared::{passwords, project};
 use crate::app::Ending;
+use crate::error_chain;
 use crate::host;
-use crate::model::Node;
 use crate::model::platform::AppName;
+use crate::model::{Node, Platform};
+use crate::publish::bundling::{self, ArchiveSource};
 use crate::publish::discover::Discovered;
 use crate::publish::recipe::Recipe;
-use crate::publish::{InitOptions, Project, ProjectSettings, address};
+use crate::publish::{InitOptions, Project, ProjectSettings, Runtimes, address};
 
 /// The text below `kuzflow init --help`.
 pub(super) const HELP: &str = "\
 In an app's folder nothing else need be said: name, entry point, requirements and picture are looked for, and written to kuzflow.toml,
 where you can change them. The app's folder itself is not changed, but for the new folder in it.
 
+For releases for Windows and macOS name their Python with --runtime: the embeddable zip of python.org, a standalone build.
+
 Example: kuzflow init
+         kuzflow init --node https://updates.example.com/ --runtime Windows_AMD64=python-3.12.8-embed-amd64.zip
          kuzflow init my-app --name my-app --display-name \"My App\" --node https://updates.example.com/";
 
 /// The arguments of `kuzflow init`.
@@ -47,6 +53,10 @@ pub(super) struct InitArguments {
     /// Without it they look every two hours; a static host has none.
     #[arg(long, value_name = "URL")]
     api: Option<String>,
+    /// The Python for a platform, as an archive: a file, or an address from which it is downloaded
+    /// once. Its digest is written to [runtimes] in kuzflow.toml. May be given several times.
+    #[arg(long = "runtime", value_name = "PLATFORM=ARCHIVE")]
+    runtimes: Vec<RuntimeArchive>,
     /// The channel of releases that name none.
     #[arg(long, value_name = "NAME", default_value = "stable")]
     channel: String,
@@ -64,6 +74,31 @@ pub(super) struct InitArguments {
     /// needs only the others.
     #[arg(long, value_name = "DIR")]
     keys_out: Option<PathBuf>,
+}
+
+/// An archive with the Python for a platform.
+#[derive(Clone, Debug)]
+struct RuntimeArchive {
+    platform: Platform,
+    source: ArchiveSource,
+}
+
+impl FromStr for RuntimeArchive {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (platform, archive) = text.split_once('=').ok_or(
+            "expected a platform and an archive, for example Windows_AMD64=python-3.12.8-embed-amd64.zip",
+        )?;
+        let platform = platform.parse::<Platform>().map_err(|error| error.to_string())?;
+        let is_address = archive.starts_with("https://") || archive.starts_with("http://");
+        let source = if is_address {
+            ArchiveSource::Url(archive.parse().map_err(|error| format!("{error}"))?)
+        } else {
+            ArchiveSource::File(archive.into())
+        };
+        Ok(Self { platform, source })
+    }
 }
 
 /// Makes a publisher's folder.
@@ -103,12 +138,14 @@ pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbEr
         .unwrap_or_else(|| name.to_string());
     let version = found.as_ref().and_then(|found| found.version.clone());
     let recipe = found.map(|found| placed(found.recipe, &app_folder, &folder)).unwrap_or_default();
+    let runtimes = pinned(&arguments.runtimes, &folder, say)?;
     let password = if arguments.encrypt { Some(passwords::new_password()?) } else { None };
     let options = InitOptions {
         settings: ProjectSettings {
             channel: arguments.channel,
             nodes: distinct(nodes),
             recipe,
+            runtimes,
             client,
             ..ProjectSettings::new(name, display_name)
         },
@@ -127,6 +164,28 @@ pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbEr
     tell(&project, &offline, version.as_deref().unwrap_or("1.0.0"), say);
     say.result(json!({ "status": "done", "folder": folder.to_string_lossy(), "repository": project.repository().to_string_lossy(), "launcher": project.launcher_folder().to_string_lossy(), "app": options.settings.app, "entry": options.settings.recipe.entry, "offline_keys": offline.to_string_lossy(), "online_keys": project.keys_folder().to_string_lossy() }));
     Ok(Ending::Done)
+}
+
+/// The archives with their digests. Those with an address are downloaded.
+fn pinned(archives: &[RuntimeArchive], folder: &Path, say: &Say) -> Result<Runtimes, VerbError> {
+    let mut runtimes = Runtimes::default();
+    for RuntimeArchive { platform, source } in archives {
+        if matches!(source, ArchiveSource::Url(_)) {
+            say.line(&format!("{platform}: downloading {source}"));
+        }
+        let cache = host::cache_folder();
+        let mut pinned =
+            bundling::pin(source.clone(), cache.as_deref(), &mut |_, _| ()).map_err(|error| {
+                format!("the runtime for {platform}: {}", error_chain::line(&error))
+            })?;
+        if let ArchiveSource::File(path) = &mut pinned.source {
+            *path = relative_to(folder, path);
+        }
+        if !runtimes.add(platform.clone(), pinned) {
+            return Err(format!("there are two runtimes for {platform}; name one").into());
+        }
+    }
+    Ok(runtimes)
 }
 
 /// The folder of the keys may lie in the app's folder, which is often under version control.

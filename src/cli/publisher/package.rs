@@ -1,15 +1,16 @@
 //! `kuzflow package`: makes the installers of a published release, for every system, on this one.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+mod launchers;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use jiff::Timestamp as Time;
 use serde_json::{Value, json};
 
+use self::launchers::LauncherFile;
 use super::shared::VerbError;
 use super::shared::output::Say;
 use super::shared::place::PUBLISHER_LOCK_TIMEOUT;
@@ -21,12 +22,10 @@ use crate::installers::{
     Format, InstallerRecord, Measured, Payload, PayloadSources, Product, ProductSources, Signers,
     UNIVERSAL, add_to_index, finished_launcher, installers_in, write_file, write_launcher,
 };
-use crate::model::launcher::version_in;
 use crate::model::made_file::SHIPPED_LAUNCHERS;
 use crate::model::{Platform, Release, Version};
 use crate::publish::Project;
 use crate::publish::bundle::BundleRequest;
-use crate::publish::launcher::{check_processor, system_of};
 use crate::publish::transaction::when_free;
 use crate::settings::Settings;
 
@@ -41,10 +40,6 @@ Example: kuzflow package --launcher Linux_x86_64=kuzflow-launcher --format deb,r
 
 /// The folder for installers, in the publisher's folder.
 pub(super) const INSTALLERS: &str = "installers";
-/// The beginning of a program that says what it is for.
-const HEADER_BYTES: u64 = 64 << 10;
-/// The launcher's usual name.
-const LAUNCHER: &str = "kuzflow-launcher";
 
 /// The arguments of `kuzflow package`.
 #[derive(Debug, Args)]
@@ -55,8 +50,9 @@ pub(super) struct PackageArguments {
     /// around the current folder if absent. No key is needed.
     #[arg(long, value_name = "DIR")]
     repo: Option<PathBuf>,
-    /// The launcher for a platform; may be given several times. If absent, the one beside this
-    /// program, for this machine's platform.
+    /// The launcher for a platform; may be given several times. If absent, those in the publisher's
+    /// folder (launchers/PLATFORM/kuzflow-launcher), the one beside this program, and those that
+    /// came with it, as far as there is a release for their platform.
     #[arg(long = "launcher", value_name = "PLATFORM=FILE")]
     launchers: Vec<LauncherFile>,
     /// Which formats, with commas between them; all that fit the launchers if absent.
@@ -81,29 +77,14 @@ pub(super) struct PackageArguments {
     out: Option<PathBuf>,
 }
 
-/// A launcher and the platform that it is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct LauncherFile {
-    platform: Platform,
-    path: PathBuf,
-}
-
-impl FromStr for LauncherFile {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (platform, path) = text
-            .split_once('=')
-            .ok_or("expected a platform and a file, for example Linux_x86_64=kuzflow-launcher")?;
-        let platform = platform.parse::<Platform>().map_err(|error| error.to_string())?;
-        Ok(Self { platform, path: path.into() })
-    }
-}
-
 /// Makes the installers.
 pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending, VerbError> {
     let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
-    let launchers = launchers(&arguments.launchers)?;
+    let releases = project.releases()?;
+    let launchers = match arguments.launchers.as_slice() {
+        [] => found_launchers(&project, &releases, arguments)?,
+        named => launchers::checked(named.to_vec())?,
+    };
     let formats = formats(&arguments.formats, &launchers)?;
     // All that can be wrong with the settings is named before anything is written.
     let signers = Signers::new(&project.settings().sign, project.folder(), error_line)?;
@@ -112,7 +93,6 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     }
     warn_of_settings(&project)?;
     warn_of_missing_words(&project);
-    let releases = project.releases()?;
     let jobs = jobs(&launchers, &releases, arguments, &project)?;
     let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
     check_places(&out, &jobs, &formats)?;
@@ -260,55 +240,36 @@ fn described(record: &InstallerRecord, out: &Path) -> Value {
     line
 }
 
-/// The launchers that were named, or the one beside this program.
-fn launchers(named: &[LauncherFile]) -> Result<Vec<LauncherFile>, String> {
-    let mut launchers = named.to_vec();
-    if launchers.is_empty() {
-        let beside = host::program_folder().unwrap_or_default();
-        let path = beside.join(format!("{LAUNCHER}{}", std::env::consts::EXE_SUFFIX));
-        launchers.push(LauncherFile { platform: Platform::current(), path });
-    }
-    for (index, LauncherFile { platform, path }) in launchers.iter().enumerate() {
-        if launchers[..index].iter().any(|earlier| earlier.platform == *platform) {
-            return Err(format!("there are two launchers for {platform}; name one"));
+/// The launchers in the usual places for which there is a release to put into an installer. Warns of
+/// a release for which there is none.
+fn found_launchers(
+    project: &Project,
+    releases: &[Release],
+    arguments: &PackageArguments,
+) -> Result<Vec<LauncherFile>, String> {
+    let is_wanted = |platform: &Platform| {
+        let formats = arguments.formats.iter();
+        let mut formats =
+            formats.chain(Format::ALL.iter().filter(|_| arguments.formats.is_empty()));
+        formats.any(|format| format.fits(platform))
+            && chosen(releases, platform, arguments, project).is_ok()
+    };
+    let place = project.folder().join(launchers::FOLDER);
+    let mut found = launchers::found(&place);
+    found.retain(|launcher| is_wanted(&launcher.platform));
+    let platforms = releases.iter().map(|release| &release.container.platform);
+    for platform in platforms.collect::<BTreeSet<_>>() {
+        if is_wanted(platform) && found.iter().all(|launcher| launcher.platform != *platform) {
+            error_line(&format!(
+                "warning: the release for {platform} gets no installer, because there is no launcher for it: put it into {}, or name it with --launcher {platform}=FILE",
+                launchers::usual_path(&place, platform).display()
+            ));
         }
-        check_launcher(path, platform)?;
-        warn_of_no_launcher(path);
     }
-    Ok(launchers)
-}
-
-/// Warns of a program that looks like another one than the launcher: users would start it under the
-/// app's name. Only a warning, since a launcher of one's own may say no version.
-fn warn_of_no_launcher(path: &Path) {
-    let is_publishers = path.file_stem().is_some_and(|name| name == "kuzflow");
-    let is_launcher = std::fs::read(path).is_ok_and(|program| version_in(&program).is_some());
-    if is_publishers || !is_launcher {
-        error_line(&format!(
-            "warning: {} does not look like the launcher, which is called {LAUNCHER}; users would start this program in place of it",
-            path.display()
-        ));
+    if found.is_empty() {
+        found.push(LauncherFile::beside());
     }
-}
-
-/// Refuses a file that is no program for `platform`.
-fn check_launcher(path: &Path, platform: &Platform) -> Result<(), String> {
-    let shown = path.display();
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start));
-    match (read, system_of(&start)) {
-        (Ok(_), Some(system)) if system == platform.os => {
-            check_processor(&start, platform).map_err(|reason| format!("{shown}: {reason}"))
-        }
-        (Ok(_), Some(system)) => {
-            Err(format!("{shown} is a program for {system}, not for {platform}"))
-        }
-        (Err(error), _) if error.kind() == ErrorKind::NotFound => {
-            Err(format!("there is no launcher {shown}; name it with --launcher {platform}=FILE"))
-        }
-        (Err(error), _) => Err(format!("cannot read the launcher {shown}: {error}")),
-        _ => Err(format!("{shown} is no program")),
-    }
+    launchers::checked(found)
 }
 
 /// The formats that were named; without names all that fit a launcher.

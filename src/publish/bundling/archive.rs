@@ -15,6 +15,7 @@ use crate::file_error::{FileError, FileResult as _};
 use crate::https;
 use crate::model::Digest;
 use crate::model::digest::Hasher;
+use crate::model::node::redacted;
 use crate::threads;
 
 /// Most bytes of an archive that is downloaded: the largest Python with all its debug data is half
@@ -72,13 +73,7 @@ impl Archive {
         place: Option<(&Path, &Path)>,
         progress: &mut DownloadProgress<'_>,
     ) -> Result<Self, BuildError> {
-        let failed = |source| BuildError::Download { address: pinned.source.to_string(), source };
-        let new = match place {
-            Some((folder, _)) => tempfile::NamedTempFile::new_in(folder),
-            None => tempfile::NamedTempFile::new(),
-        };
-        let mut file = new.map_err(failed)?;
-        download(address, file.as_file_mut(), progress).map_err(failed)?;
+        let file = fetched(address, place.map(|(folder, _)| folder), progress)?;
         let archive = Self {
             file: file.reopen().at("open", file.path())?,
             path: place.map_or_else(|| file.path().to_owned(), |(_, path)| path.to_owned()),
@@ -102,6 +97,45 @@ impl Archive {
             wanted: pinned.digest,
             found,
         })
+    }
+
+    /// Reads an archive and pins it to the digest that it has now. One with an address is downloaded
+    /// into `cache`, where a build finds it.
+    pub(super) fn pin(
+        source: ArchiveSource,
+        cache: Option<&Path>,
+        progress: &mut DownloadProgress<'_>,
+    ) -> Result<PinnedArchive, BuildError> {
+        let address = match &source {
+            ArchiveSource::File(path) => {
+                let digest = Self::open(path)?.digest_of_archive()?;
+                return Ok(PinnedArchive { source, digest });
+            }
+            ArchiveSource::Url(address) => address,
+        };
+        let folder = cache.map(|cache| cache.join(CACHED));
+        if let Some(folder) = &folder {
+            fs::create_dir_all(folder).at("create the folder", folder)?;
+        }
+        let new = fetched(address, folder.as_deref(), progress)?;
+        // A person who mistyped the address wants to see it, not a temporary file.
+        let path = PathBuf::from(redacted(address).to_string());
+        let file = new.reopen().at("open", new.path())?;
+        let digest = Self { file, path }.digest_of_archive()?;
+        if let Some(folder) = folder {
+            let path = folder.join(cached_name(address, digest));
+            new.persist(&path).map_err(|error| error.error).at("write", &path)?;
+        }
+        Ok(PinnedArchive { source, digest })
+    }
+
+    /// The digest of a file that looks like an archive.
+    fn digest_of_archive(mut self) -> Result<Digest, BuildError> {
+        let sign = self.sign().at("read", &self.path)?;
+        if Form::of(&sign).is_none() {
+            return Err(BuildError::Archive { path: self.path });
+        }
+        Ok(self.digest().at("read", &self.path)?)
     }
 
     fn digest(&mut self) -> io::Result<Digest> {
@@ -173,6 +207,22 @@ fn cached_name(address: &Url, digest: Digest) -> String {
     format!("{}-{name}", &digest[..32])
 }
 
+/// A download as a temporary file, in `folder` if it is to stay there.
+fn fetched(
+    address: &Url,
+    folder: Option<&Path>,
+    progress: &mut DownloadProgress<'_>,
+) -> Result<tempfile::NamedTempFile, BuildError> {
+    let failed = |source| BuildError::Download { address: redacted(address).to_string(), source };
+    let new = match folder {
+        Some(folder) => tempfile::NamedTempFile::new_in(folder),
+        None => tempfile::NamedTempFile::new(),
+    };
+    let mut file = new.map_err(failed)?;
+    download(address, file.as_file_mut(), progress).map_err(failed)?;
+    Ok(file)
+}
+
 fn download(address: &Url, file: &mut File, progress: &mut DownloadProgress<'_>) -> io::Result<()> {
     let runtime = threads::runtime(1)?;
     let mut done = 0;
@@ -218,6 +268,22 @@ mod tests {
         for part in [other.digest.to_string(), Digest::of(&bytes).to_string()] {
             assert!(error.to_string().contains(&part), "{error}");
         }
+    }
+
+    #[test]
+    fn an_archive_is_pinned_to_the_digest_that_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("python.zip");
+        let bytes = zip_with("python.exe", b"MZ");
+        fs::write(&path, &bytes).unwrap();
+        let pin =
+            |path: &Path| Archive::pin(ArchiveSource::File(path.to_owned()), None, &mut |_, _| ());
+        assert_eq!(pin(&path).unwrap(), pinned(&path, &bytes));
+        fs::write(&path, "<!doctype html>").unwrap();
+        assert!(
+            matches!(pin(&path), Err(BuildError::Archive { path: refused }) if refused == path)
+        );
+        assert!(matches!(pin(&folder.path().join("absent")), Err(BuildError::File(_))));
     }
 
     #[test]

@@ -82,6 +82,16 @@ pub fn check(request: &BuildRequest) -> Result<Vec<String>, BuildError> {
     checks::before(request)
 }
 
+/// Reads the archive of a runtime and pins it to the digest that it has now. One with an address is
+/// downloaded into `cache`; `progress` hears how many bytes are there, and how many there will be.
+pub(crate) fn pin(
+    source: ArchiveSource,
+    cache: Option<&Path>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<PinnedArchive, BuildError> {
+    archive::Archive::pin(source, cache, progress)
+}
+
 /// Builds the package `out`; if `out` is a folder, `{container id}.kuzflow` in it. `progress` may
 /// be called from any thread.
 pub fn build(

@@ -8,6 +8,8 @@
 //! walk        the guide's first app, typed by a machine
 //! ```
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod five_commands;
 mod pages;
 mod reference;
 mod translation;

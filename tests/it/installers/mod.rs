@@ -108,7 +108,7 @@ impl Drop for Shop {
 }
 
 /// The launcher without its symbols, which are most of its bytes here. Made once.
-fn launcher() -> &'static Path {
+pub(crate) fn launcher() -> &'static Path {
     static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
     LAUNCHER.get_or_init(|| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("launcher-to-package");
@@ -125,7 +125,7 @@ fn small_program() -> &'static Path {
 }
 
 /// Runs a tool that must succeed; returns what it wrote. `None` if it is not on this computer.
-fn tool(name: &str, arguments: &[&str]) -> Option<String> {
+pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<String> {
     let output = match Command::new(name).args(arguments).env("LC_ALL", "C.UTF-8").output() {
         Ok(output) => output,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

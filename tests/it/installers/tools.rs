@@ -119,6 +119,8 @@ fn a_release_of_this_project_has_its_programs_manuals_completions_and_checksums(
         let line = line.unwrap_or_else(|| panic!("{file}: {list}"));
         assert!(line.starts_with(if is_program { "-rwxr-xr-x" } else { "-rw-r--r--" }), "{line}");
     }
+    let other = "usr/lib/kuzflow/launchers/Windows_AMD64/kuzflow-launcher.exe";
+    assert_eq!(list.contains(other), built.has_windows(), "{list}");
     let control = tool("dpkg-deb", &["--field", text(&deb)]).unwrap();
     assert!(control.contains("Depends: libc6 (>= 2."), "{control}");
     let tags = LINTIAN_EXCEPTIONS.iter().map(|(tag, _)| *tag).collect::<Vec<_>>().join(",");
@@ -135,7 +137,14 @@ fn the_zip_for_windows_has_one_folder_with_both_programs() {
     let archive =
         built.release("out").join(format!("{}-windows-x64-portable.zip", named("kuzflow-")));
     let Some(list) = tool("bsdtar", &["-tf", text(&archive)]) else { return };
-    for file in ["kuzflow.exe", "kuzflow-launcher.exe", "LICENSE.txt", "completions/kuzflow.ps1"] {
+    let other = format!("launchers/Linux_{}/kuzflow-launcher", std::env::consts::ARCH);
+    for file in [
+        "kuzflow.exe",
+        "kuzflow-launcher.exe",
+        "LICENSE.txt",
+        "completions/kuzflow.ps1",
+        other.as_str(),
+    ] {
         let path = format!("{}/{file}", named("Kuzflow-"));
         assert!(list.lines().any(|line| line == path), "{path}: {list}");
     }
