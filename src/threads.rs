@@ -25,6 +25,8 @@ const UNTIL_IT_RUNS: Duration = Duration::from_secs(5);
 
 /// Memory that is to be had beside a new thread, bytes.
 const BESIDE_A_THREAD: usize = 32 << 20;
+/// The stack of a thread for work that calls itself deeply, bytes.
+const DEEP_STACK: usize = 64 << 20;
 
 /// Whether so much memory is to be had now (a limit of the address space, a system that promises
 /// no more than it has); none of it is used.
@@ -49,6 +51,18 @@ pub(crate) fn spawn<T: Send + 'static>(
 ) -> io::Result<JoinHandle<T>> {
     check_memory(BESIDE_A_THREAD)?;
     Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// Starts a thread for work that calls itself deeply.
+///
+/// # Errors
+/// As [`spawn`].
+pub(crate) fn spawn_deep<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    check_memory(BESIDE_A_THREAD + DEEP_STACK)?;
+    Builder::new().name(name.to_owned()).stack_size(DEEP_STACK).spawn(work)
 }
 
 /// Starts a thread of a scope.

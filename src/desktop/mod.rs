@@ -64,6 +64,8 @@ pub(crate) struct Entry {
     pub window_class: String,
     /// A PNG.
     pub icon: Vec<u8>,
+    /// The same as an SVG, for desktops that scale icons themselves.
+    pub scalable_icon: Option<Vec<u8>>,
     /// The documents that the app opens.
     pub documents: Vec<Document>,
 }

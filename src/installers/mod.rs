@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! product   what every installer says of the app      payload   the files in the folder of the app
-//! icons     one PNG -> every size                     format    the kinds of installers
+//! icons     PNG or SVG -> every size                  format    the kinds of installers
 //! write     a format -> the file that writes it       hashed    bytes on their way into a file
 //! index     installers.json: what a folder holds
 //! linux_tree, linux_texts    what .deb and .rpm have in common

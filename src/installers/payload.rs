@@ -25,6 +25,8 @@ const ROOT: &str = "root.json";
 /// The icon that the window shows until the app is installed.
 const ICON: &str = "icon.png";
 const ICON_SIDE: u32 = 256;
+/// The same for the menus of Linux, beside it.
+const SCALABLE_ICON: &str = "icon.svg";
 
 /// The files of the app's folder, sorted by name.
 #[derive(Clone, Debug)]
@@ -88,6 +90,12 @@ impl Payload {
         } else {
             let png = product.icon.png(ICON_SIDE).unwrap_or_default();
             files.push(PayloadFile::plain(ICON, Content::Bytes(png)));
+            let scalable = product.icon.scalable().filter(|_| platform.os == "Linux");
+            files.extend(
+                scalable.map(|svg| {
+                    PayloadFile::plain(SCALABLE_ICON, Content::Bytes(svg.to_vec()))
+                }),
+            );
             files.extend(product.license_text.as_ref().map(|text| {
                 PayloadFile::plain("LICENSE.txt", Content::Bytes(text.clone().into_bytes()))
             }));

@@ -22,6 +22,7 @@ use crate::model::replaced_program::ReplacedProgram;
 use crate::model::{Platform, Version};
 use crate::plain;
 use crate::publish::ProjectSettings;
+use crate::publish::svg_icon::RELEASE_SIDE;
 
 /// The licence of an app that names none.
 const NO_LICENSE: &str = "LicenseRef-proprietary";
@@ -30,8 +31,8 @@ const SHARED_HOSTS: [(&str, &str); 3] =
     [("github.com", "io.github"), ("gitlab.com", "io.gitlab"), ("codeberg.org", "org.codeberg")];
 
 /// Names in the folder of the launcher, which an app's launcher cannot have as well.
-const FILES_BESIDE: [&str; 5] =
-    ["uninstall", "launcher.toml", "root.json", "icon.png", INCLUDED_BUNDLE];
+const FILES_BESIDE: [&str; 6] =
+    ["uninstall", "launcher.toml", "root.json", "icon.png", "icon.svg", INCLUDED_BUNDLE];
 /// Longest name of a file: with the ending of another file behind it, it has at most 255 bytes.
 const MAX_NAME_CHARACTERS: usize = 60;
 /// Longest name of an application bundle without its ending, bytes: a record of the disk image holds
@@ -137,7 +138,7 @@ impl Product {
         let license_text = recipe.license_file.as_ref().map(|file| read_text(&folder.join(file)));
         let icon = match &recipe.icon {
             Some(file) => icon_at(&icon_path(folder, recipe.folder.as_deref(), file))?,
-            None => Icon::read(letter).ok_or_else(|| refused_icon(PathBuf::new(), letter))?,
+            None => icon_of(Path::new(""), letter.to_vec())?,
         };
         let time = time.unwrap_or(published);
         let year = time.to_zoned(jiff::tz::TimeZone::UTC).year();
@@ -244,6 +245,7 @@ impl Product {
             arguments: Vec::new(),
             window_class: self.app.to_string(),
             documents: self.documents.clone(),
+            scalable_icon: None,
             icon,
         }
     }
@@ -275,10 +277,6 @@ fn shortened(name: &str, most: usize) -> &str {
     name[..name.floor_char_boundary(most)].trim_end_matches(|c: char| c == '.' || c.is_whitespace())
 }
 
-fn refused_icon(path: PathBuf, bytes: &[u8]) -> InstallerError {
-    InstallerError::Icon { path, reason: icon_file::fault(bytes) }
-}
-
 /// The icon's file: from the folder of `kuzflow.toml`, or else from the app's, as `kuzflow build`
 /// looks for it.
 fn icon_path(folder: &Path, app_folder: Option<&Path>, file: &Path) -> PathBuf {
@@ -290,8 +288,11 @@ fn icon_path(folder: &Path, app_folder: Option<&Path>, file: &Path) -> PathBuf {
 }
 
 fn icon_at(path: &Path) -> Result<Icon, InstallerError> {
-    let png = fs::read(path).at("read", path)?;
-    Icon::read(&png).ok_or_else(|| refused_icon(path.to_owned(), &png))
+    icon_of(path, fs::read(path).at("read", path)?)
+}
+
+fn icon_of(path: &Path, bytes: Vec<u8>) -> Result<Icon, InstallerError> {
+    Icon::open(bytes).map_err(|reason| InstallerError::Icon { path: path.to_owned(), reason })
 }
 
 /// The documents that the app opens, each with its picture.
@@ -303,11 +304,11 @@ fn documents(settings: &ProjectSettings, folder: &Path) -> Result<Vec<Document>,
     let pictured = |kind: DocumentType| {
         let path = kind.icon.as_ref().map(|it| icon_path(folder, recipe.folder.as_deref(), it));
         let icon = path.map(|path| {
-            let png = fs::read(&path).at("read", &path)?;
-            match Icon::read(&png) {
-                Some(_) => Ok(png),
-                None => Err(refused_icon(path, &png)),
+            let bytes = fs::read(&path).at("read", &path)?;
+            if !icon_file::may_be_svg(&bytes) {
+                return icon_of(&path, bytes.clone()).map(|_| bytes);
             }
+            Ok(icon_of(&path, bytes)?.png(RELEASE_SIDE).unwrap_or_default())
         });
         Ok(Document { icon: icon.transpose()?, kind })
     };

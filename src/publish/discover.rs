@@ -209,14 +209,16 @@ fn is_library(name: &str) -> bool {
 }
 
 fn picture(folder: &Path, name: Option<&AppName>) -> Option<PathBuf> {
-    let names = name
-        .map(|name| format!("{name}.png"))
-        .into_iter()
-        .chain(["icon.png".into(), "logo.png".into()]);
-    let names: Vec<String> = names.collect();
-    let places = PICTURE_FOLDERS
-        .iter()
-        .flat_map(|place| names.iter().map(move |name| Path::new(place).join(name)));
+    let stems = name.map(AppName::as_str).into_iter().chain(["icon", "logo"]);
+    let stems: Vec<&str> = stems.collect();
+    // Of both, the PNG is what the app shows itself.
+    let places = ["png", "svg"].into_iter().flat_map(|ending| {
+        let names = stems.iter().map(move |stem| format!("{stem}.{ending}"));
+        let names: Vec<String> = names.collect();
+        PICTURE_FOLDERS
+            .iter()
+            .flat_map(move |place| names.clone().into_iter().map(|name| Path::new(place).join(name)))
+    });
     places.into_iter().find(|path| folder.join(path).is_file())
 }
 
@@ -280,6 +282,17 @@ mod tests {
             ("An editor", Some("pyproject.toml".into()))
         );
         assert_eq!(recipe.exclude, ["/tests", "/pyproject.toml"]);
+    }
+
+    #[test]
+    fn a_png_is_found_before_an_svg() {
+        let icon = |files: &[&str]| {
+            let files: Vec<(&str, &str)> = files.iter().map(|file| (*file, "")).collect();
+            discovered(&files).recipe.icon
+        };
+        assert_eq!(icon(&["icon.svg", "assets/logo.png"]), Some("assets/logo.png".into()));
+        assert_eq!(icon(&["images/icon.svg", "other.svg"]), Some("images/icon.svg".into()));
+        assert_eq!(icon(&["other.svg"]), None);
     }
 
     #[test]

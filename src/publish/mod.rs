@@ -35,6 +35,7 @@ pub(crate) mod rotation;
 mod runtimes;
 pub(crate) mod settings;
 pub(crate) mod signing;
+pub(crate) mod svg_icon;
 pub(crate) mod terms;
 pub(crate) mod transaction;
 mod version_tree;

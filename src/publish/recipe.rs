@@ -58,7 +58,7 @@ pub struct Recipe {
     /// Packages to install into the container: a list for pip, or a `pyproject.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requirements: Option<PathBuf>,
-    /// The app's icon, a PNG; the path counts from the folder of `kuzflow.toml`, otherwise from the
+    /// The app's icon, a PNG or an SVG; the path counts from the folder of `kuzflow.toml`, otherwise from the
     /// app's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<PathBuf>,
@@ -256,7 +256,7 @@ const EXAMPLES: [(&str, &str); 6] = [
         "\"app.py\"                  # or module:package, module:package.main:run, exe:bin/program",
     ),
     ("requirements", "\"../requirements.txt\"  # or a pyproject.toml"),
-    ("icon", "\"../icon.png\"              # a square PNG of 256 pixels or more"),
+    ("icon", "\"../icon.png\"              # an SVG, or a square PNG of 256 pixels or more"),
     (
         "notes",
         "\"notes/{version}.md\"      # or { en = \"notes/{version}.en.md\", zh-CN = \"notes/{version}.zh.md\" }",

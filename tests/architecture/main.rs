@@ -202,6 +202,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "look",
             "named_file",
             "model",
+            "plain",
             "host",
             "real_path",
             "threads",

@@ -81,7 +81,7 @@ pub(super) struct BuildArguments {
     /// One line about the app.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// The app's picture: a PNG, a square of 256 pixels or more.
+    /// The app's icon: an SVG, or a PNG, a square of 256 pixels or more.
     #[arg(long, value_name = "FILE")]
     icon: Option<PathBuf>,
     /// Your own count of builds.

@@ -94,6 +94,7 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     warn_of_settings(&project)?;
     warn_of_missing_words(&project);
     let jobs = jobs(&launchers, &releases, arguments, &project)?;
+    warn_of_icon(&project, &jobs);
     let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
     check_places(&out, &jobs, &formats)?;
     std::fs::create_dir_all(&out)
@@ -382,6 +383,14 @@ pub(super) fn source_date() -> Result<Option<Time>, String> {
     let time = seconds.and_then(|seconds| Time::from_second(seconds).ok());
     time.map(Some)
         .ok_or_else(|| format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds since 1970"))
+}
+
+/// Warns of what the icons lack that are drawn from an SVG.
+fn warn_of_icon(project: &Project, jobs: &[Job<'_>]) {
+    let icon = project.settings().recipe.icon.as_deref().unwrap_or(Path::new("icon"));
+    if let Some(reason) = jobs.first().and_then(|job| job.product.icon.warning()) {
+        error_line(&format!("warning: {} {reason}", icon.display()));
+    }
 }
 
 /// Warns of words that package managers and people look for, and that only the publisher knows.

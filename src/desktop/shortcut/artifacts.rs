@@ -117,6 +117,10 @@ fn for_freedesktop(
         Artifact::file(&format!("icon-{side}"), path, png)
     });
     let mut all: Vec<Artifact> = icons.collect();
+    all.extend(entry.scalable_icon.as_ref().map(|svg| {
+        let path = data.join(format!("icons/hicolor/scalable/apps/{id}.svg"));
+        Artifact::file("icon-scalable", path, svg.clone())
+    }));
     // A common type has the theme's picture.
     for document in entry.documents.iter().filter(|document| document.kind.is_own) {
         let name = freedesktop::icon_of_type(id, &document.kind.mime);

@@ -25,6 +25,7 @@ pub(crate) fn entry() -> Entry {
         arguments: Vec::new(),
         window_class: "sample".to_owned(),
         icon: ICON.to_vec(),
+        scalable_icon: None,
         documents: Vec::new(),
     }
 }
@@ -137,6 +138,12 @@ fn a_refresh_follows_the_app_and_respects_the_user() {
     refresh(&small, home, folders, System::Freedesktop).unwrap();
     assert!(!folders.data.join("icons/hicolor/256x256/apps/kuzflow-sample.png").exists());
     assert!(folders.data.join("icons/hicolor/48x48/apps/kuzflow-sample.png").exists());
+    // An app that gets a drawing, and loses it again.
+    let drawing = folders.data.join("icons/hicolor/scalable/apps/kuzflow-sample.svg");
+    let drawn = Entry { scalable_icon: Some(b"<svg/>".to_vec()), ..small.clone() };
+    assert!(refresh(&drawn, home, folders, System::Freedesktop).unwrap().contains(&drawing));
+    refresh(&small, home, folders, System::Freedesktop).unwrap();
+    assert!(!drawing.exists());
 }
 
 #[test]

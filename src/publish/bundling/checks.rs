@@ -4,8 +4,7 @@
 //! In: a request; later the tree that was laid out. Out: a refusal with a remedy, or warnings.
 //! Never: a run of the app's own code.
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,14 +14,11 @@ use serde_json::json;
 use super::copy::Exclusions;
 use super::request::{ArchiveSource, PinnedArchive, find_icon, no_runtime};
 use super::{
-    BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, scripts, target, tool,
+    BuildError, BuildRequest, EntryPoint, FileKind, NEVER, Runtime, copy, icon, scripts, target,
+    tool,
 };
 use crate::error_chain;
-use crate::file_error::FileResult as _;
-use crate::model::{Platform, RelativePath, icon_file};
-
-/// A desktop shows an icon with fewer pixels than this blurred.
-const MIN_SHARP_ICON_PIXELS: u32 = 128;
+use crate::model::{Platform, RelativePath};
 
 /// Checks everything that the request names. It copies and fetches nothing, and runs only Python,
 /// which parses the entry point.
@@ -41,7 +37,11 @@ pub(super) fn before(request: &BuildRequest) -> Result<Vec<String>, BuildError> 
     }
     check_runtime(request)?;
     check_entry_file(request)?;
-    let icon = request.icon.as_deref().map(|icon| check_icon(&find_icon(&request.app, icon)));
+    let icon = request.icon.as_deref().map(|icon| {
+        let path = find_icon(&request.app, icon);
+        check_file("the icon", &path)?;
+        icon::check(&path)
+    });
     ask_before_installing(request)?;
     Ok(icon.transpose()?.flatten().into_iter().chain(python_for_nothing(request)).collect())
 }
@@ -185,26 +185,6 @@ fn candidates(request: &BuildRequest) -> String {
     } else {
         format!("there are {}", names.join(", "))
     }
-}
-
-/// Refuses an icon that no desktop and no installer can use; warns of one that will look bad.
-fn check_icon(path: &Path) -> Result<Option<String>, BuildError> {
-    check_file("the icon", path)?;
-    let mut head = [0; 24];
-    let mut file = File::open(path)
-        .map_err(|_| BuildError::Missing { what: "the icon", path: path.to_owned() })?;
-    let read = file.read(&mut head).at("read the icon", path)?;
-    let head = &head[..read];
-    let Some((width, height)) = icon_file::dimensions(head).filter(icon_file::is_usable) else {
-        return Err(BuildError::Icon { path: path.to_owned(), reason: icon_file::fault(head) });
-    };
-    if width == height && width >= MIN_SHARP_ICON_PIXELS {
-        return Ok(None);
-    }
-    Ok(Some(format!(
-        "the icon {} has {width} × {height} pixels; desktops show a square of 256 or more best",
-        path.display()
-    )))
 }
 
 /// The answer of `entry.py`.

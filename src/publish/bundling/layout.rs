@@ -14,7 +14,7 @@ use super::left_out::LeftOut;
 use super::request::{BuildRequest, Runtime, find_icon, no_runtime};
 use super::steps::{BundlingStep, Steps};
 use super::{
-    checks, companion, copy, dependencies, detect, foreign_files, revision, runtime, scripts,
+    checks, companion, copy, dependencies, detect, foreign_files, icon, revision, runtime, scripts,
     secrets, start, tool,
 };
 use crate::file_error::FileResult as _;
@@ -254,20 +254,25 @@ fn copy_app(request: &BuildRequest, tree: &Path) -> Result<Vec<String>, BuildErr
     Ok(notes)
 }
 
-/// Lays the icon out: an icon in the app's folder is already there; any other is copied.
+/// Lays the icon out: a PNG in the app's folder is already there; any other is copied, an SVG drawn.
 fn lay_out_icon(request: &BuildRequest, tree: &Path) -> Result<Option<RelativePath>, BuildError> {
-    let Some(icon) = &request.icon else { return Ok(None) };
+    let Some(named) = &request.icon else { return Ok(None) };
     let app = real_path::resolve(&request.app).at("find", &request.app)?;
-    let icon = &find_icon(&app, icon);
-    let icon = real_path::resolve(icon).at("find the icon", icon)?;
-    if let Ok(inside) = icon.strip_prefix(&app) {
-        let path = copy::relative(&icon, &Path::new("app").join(inside))?;
+    let found = &find_icon(&app, named);
+    let file = &real_path::resolve(found).at("find the icon", found)?;
+    let is_svg = icon::is_svg(file)?;
+    if let Some(inside) = file.strip_prefix(&app).ok().filter(|_| !is_svg) {
+        let path = copy::relative(file, &Path::new("app").join(inside))?;
         if path.under(tree).is_file() {
             return Ok(Some(path));
         }
     }
-    let path = copy::relative(&icon, Path::new("metadata/icon.png"))?;
-    fs::copy(&icon, path.under(tree)).at("copy the icon", &icon)?;
+    let path = copy::relative(file, Path::new(icon::PLACE))?;
+    if is_svg {
+        icon::lay_out_svg(file, tree)?;
+    } else {
+        fs::copy(file, path.under(tree)).at("copy the icon", file)?;
+    }
     Ok(Some(path))
 }
 

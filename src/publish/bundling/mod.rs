@@ -16,6 +16,7 @@ mod detect;
 mod entry_point;
 mod error;
 mod foreign_files;
+mod icon;
 mod layout;
 mod left_out;
 mod machine_code;

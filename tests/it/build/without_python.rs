@@ -92,6 +92,39 @@ fn a_package_for_windows_from_an_embeddable_distribution() {
 }
 
 #[test]
+fn an_icon_that_is_an_svg_is_in_the_release_as_a_picture_and_as_a_drawing() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = folder.path().join("native");
+    fs::create_dir_all(&app).unwrap();
+    fs::write(app.join("program"), "#!/bin/sh\n").unwrap();
+    let mut request = request(&app);
+    request.runtime = Runtime::None;
+    request.entry = "exe:program".parse().unwrap();
+    request.icon = Some("logo.svg".into());
+    let drawing = |inner: &str| {
+        let svg = format!("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>{inner}</svg>");
+        fs::write(app.join("logo.svg"), svg).unwrap();
+    };
+    drawing("<circle cx='4' cy='4' r='4'/>");
+    let [one, two] = ["one", "two"].map(|out| build_in(&folder.path().join(out), &request));
+    assert_eq!(one.package.hash, two.package.hash, "drawn the same way each time");
+    let files = &one.package.manifest.file_manifest;
+    assert_eq!(
+        one.package.manifest.application_info.icon.as_ref().unwrap().as_str(),
+        "metadata/icon.png"
+    );
+    for place in ["metadata/icon.png", "metadata/icon.svg", "app/logo.svg"] {
+        assert!(files.contains_key(place), "{place}");
+    }
+    drawing("<circle cx='4' cy='4' r='4'/><text>A</text>");
+    let built = build_in(&folder.path().join("three"), &request);
+    let warnings = &built.report.warnings;
+    assert!(warnings.iter().any(|it| it.contains("logo.svg contains text, which")), "{warnings:?}");
+    let files = &built.package.manifest.file_manifest;
+    assert!(files.contains_key("metadata/icon.png") && !files.contains_key("metadata/icon.svg"));
+}
+
+#[test]
 fn an_app_without_python_brings_its_own_program() {
     let folder = tempfile::tempdir().unwrap();
     let app = folder.path().join("native");

@@ -13,6 +13,7 @@ mod mac_signing;
 mod old_shortcuts;
 mod red_hat;
 mod release_inside;
+mod svg_icon;
 mod tools;
 mod windows;
 

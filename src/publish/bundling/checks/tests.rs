@@ -156,7 +156,7 @@ fn imports_that_nothing_answers_are_warned_of() {
 #[test]
 fn pictures_and_files_that_are_not_what_they_should_be_are_refused() {
     let (folder, request) = request(
-        &[("run", "#!/bin/sh\n"), ("icon.svg", "<svg xmlns='x'/>"), ("empty.png", "")],
+        &[("run", "#!/bin/sh\n"), ("icon.svg", "<svg xmlns='x'/>"), ("empty.png", ""), ("icon.txt", "GIF8")],
         "exe:run",
     );
     let request = BuildRequest { runtime: Runtime::None, ..request };
@@ -166,8 +166,12 @@ fn pictures_and_files_that_are_not_what_they_should_be_are_refused() {
         before(&request)
     };
     let refused = |change: &dyn Fn(&mut BuildRequest)| with(change).unwrap_err().to_string();
-    for icon in ["icon.svg", "empty.png"] {
-        assert!(refused(&|request| request.icon = Some(icon.into())).contains("is no PNG"));
+    for (icon, reason) in [
+        ("icon.svg", "is no SVG"),
+        ("empty.png", "is no PNG and no SVG"),
+        ("icon.txt", "is no PNG and no SVG but a GIF"),
+    ] {
+        assert!(refused(&|request| request.icon = Some(icon.into())).contains(reason));
     }
     assert!(refused(&|request| request.icon = Some("none.png".into())).contains("the icon"));
     assert!(
