@@ -22,6 +22,7 @@ use crate::model::replaced_program::ReplacedProgram;
 use crate::model::{Platform, Version};
 use crate::plain;
 use crate::publish::ProjectSettings;
+use crate::publish::recipe::Recipe;
 use crate::publish::svg_icon::RELEASE_SIDE;
 
 /// The licence of an app that names none.
@@ -137,7 +138,7 @@ impl Product {
         };
         let license_text = recipe.license_file.as_ref().map(|file| read_text(&folder.join(file)));
         let icon = match &recipe.icon {
-            Some(file) => icon_at(&icon_path(folder, recipe.folder.as_deref(), file))?,
+            Some(file) => icon_at(&icon_path(folder, recipe, file))?,
             None => icon_of(Path::new(""), letter.to_vec())?,
         };
         let time = time.unwrap_or(published);
@@ -279,12 +280,14 @@ fn shortened(name: &str, most: usize) -> &str {
 
 /// The icon's file: from the folder of `kuzflow.toml`, or else from the app's, as `kuzflow build`
 /// looks for it.
-fn icon_path(folder: &Path, app_folder: Option<&Path>, file: &Path) -> PathBuf {
+fn icon_path(folder: &Path, recipe: &Recipe, file: &Path) -> PathBuf {
     let here = folder.join(file);
-    match app_folder {
-        Some(app) if !here.exists() => folder.join(app).join(file),
-        _ => here,
+    if here.exists() {
+        return here;
     }
+    // An app with a folder for each system has the icon in any of them.
+    let in_app = || recipe.folders().map(|app| folder.join(app).join(file));
+    in_app().find(|path| path.exists()).or_else(|| in_app().next()).unwrap_or(here)
 }
 
 fn icon_at(path: &Path) -> Result<Icon, InstallerError> {
@@ -302,7 +305,7 @@ fn documents(settings: &ProjectSettings, folder: &Path) -> Result<Vec<Document>,
         InstallerError::Setting { setting: "documents", reason: error.to_string() }
     })?;
     let pictured = |kind: DocumentType| {
-        let path = kind.icon.as_ref().map(|it| icon_path(folder, recipe.folder.as_deref(), it));
+        let path = kind.icon.as_ref().map(|it| icon_path(folder, recipe, it));
         let icon = path.map(|path| {
             let bytes = fs::read(&path).at("read", &path)?;
             if !icon_file::may_be_svg(&bytes) {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::bundling::{EntryPoint, FileKind, is_program};
-use super::recipe::{Recipe, RuntimeChoice};
+use super::recipe::Recipe;
 use crate::model::platform::AppName;
 
 /// The facts about an app. Paths in the recipe count from the app's folder.
@@ -73,10 +73,10 @@ impl Discovered {
             _ => false,
         };
         let recipe = Recipe {
-            runtime: brings_itself.then(|| RuntimeChoice::All("none".to_owned())),
+            runtime: brings_itself.then(|| "none".to_owned().into()),
             description: text("description").unwrap_or_default(),
-            folder: inside,
-            entry,
+            folder: inside.map(Into::into),
+            entry: entry.map(Into::into),
             requirements: requirements.map(PathBuf::from),
             icon: picture(folder, name.as_ref()),
             exclude,
@@ -276,7 +276,7 @@ mod tests {
         );
         let recipe = found.recipe;
         assert_eq!(recipe.entry.unwrap().to_string(), "module:ReText.__main__:main");
-        assert_eq!((recipe.folder, recipe.icon), (Some("".into()), Some("icon.png".into())));
+        assert_eq!((recipe.folder, recipe.icon), (Some(PathBuf::new().into()), Some("icon.png".into())));
         assert_eq!(
             (recipe.description.as_str(), recipe.requirements),
             ("An editor", Some("pyproject.toml".into()))
@@ -304,7 +304,7 @@ mod tests {
             ("requirements.txt", ""),
         ]);
         assert_eq!(found.name.unwrap().as_str(), "tool-box");
-        assert_eq!(found.recipe.folder, Some("src".into()));
+        assert_eq!(found.recipe.folder, Some(PathBuf::from("src").into()));
         assert_eq!(found.recipe.entry.unwrap().to_string(), "module:tool_box.cli:main");
         assert_eq!(found.recipe.requirements, Some("requirements.txt".into()));
     }
@@ -323,7 +323,7 @@ mod tests {
             Discovered::in_folder(folder.path()).recipe
         };
         let entry = |recipe: &Recipe| recipe.entry.as_ref().map(ToString::to_string);
-        let none = Some(RuntimeChoice::All("none".to_owned()));
+        let none = Some("none".to_owned().into());
         let shell = with(&[
             ("start.sh", "#!/bin/sh\n"),
             ("readme.txt", "hello"),

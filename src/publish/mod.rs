@@ -24,6 +24,7 @@ pub(crate) mod pack_making;
 pub mod package;
 pub(crate) mod patches;
 pub(crate) mod project;
+pub(crate) mod per_platform;
 mod readiness;
 pub(crate) mod recipe;
 pub mod release_trees;

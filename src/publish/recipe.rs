@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::bundling::{BuildRequest, EntryPoint, InvalidRuntime, Runtime};
+use super::per_platform::PerPlatform;
 use crate::model::document_type::DocumentSettings;
 use crate::model::platform::AppName;
 use crate::model::replaced_program::ReplacedProgram;
@@ -49,12 +50,13 @@ pub struct Recipe {
     /// Programs of an earlier installation of the app, whose shortcuts this one replaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<ReplacedProgram>,
-    /// The app's folder.
+    /// The app's folder, for all platforms or for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub folder: Option<PathBuf>,
-    /// The script, module, function or executable that the launcher starts.
+    pub folder: Option<PerPlatform<PathBuf>>,
+    /// The script, module, function or executable that the launcher starts, for all platforms or
+    /// for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub entry: Option<EntryPoint>,
+    pub entry: Option<PerPlatform<EntryPoint>>,
     /// Packages to install into the container: a list for pip, or a `pyproject.toml`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requirements: Option<PathBuf>,
@@ -65,7 +67,7 @@ pub struct Recipe {
     /// The Python in the container: `host`, `none`, a folder or an archive; for all platforms or
     /// for each.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime: Option<RuntimeChoice>,
+    pub runtime: Option<PerPlatform<String>>,
     /// This machine's Python, for the copy and for pip: a program's name, or a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub python: Option<PathBuf>,
@@ -81,10 +83,10 @@ pub struct Recipe {
     pub migrate: Option<PathBuf>,
     /// The script that the launcher runs once before the first start of each version.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub after_install: Option<ScriptChoice>,
+    pub after_install: Option<PerPlatform<PathBuf>>,
     /// The script that the launcher runs before it uninstalls the app.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before_uninstall: Option<ScriptChoice>,
+    pub before_uninstall: Option<PerPlatform<PathBuf>>,
     /// Patterns of files to leave out of the app's folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
@@ -114,38 +116,6 @@ pub struct Recipe {
     pub console: bool,
 }
 
-/// The runtime of all platforms, or of each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected \"host\", \"none\", a path, or a table with one of these for each platform"
-)]
-pub enum RuntimeChoice {
-    /// The same for all.
-    All(String),
-    /// One for each platform.
-    Each(BTreeMap<String, String>),
-}
-
-/// The script of all platforms, or of each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a path, or a table with a path for each platform")]
-pub enum ScriptChoice {
-    /// The same for all.
-    All(PathBuf),
-    /// One for each platform; the others have none.
-    Each(BTreeMap<String, PathBuf>),
-}
-
-impl ScriptChoice {
-    fn for_platform(&self, platform: &Platform) -> Option<&PathBuf> {
-        match self {
-            Self::All(path) => Some(path),
-            Self::Each(each) => each.get(&platform.to_string()),
-        }
-    }
-}
-
 /// The files of release notes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a path, or a table with a path for each language")]
@@ -156,18 +126,47 @@ pub enum Notes {
     Each(BTreeMap<String, String>),
 }
 
+/// A setting says nothing about a platform.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting} in [app] of kuzflow.toml names none for {platform}; add {setting}.{platform}, or {setting}.{} for all of this system", platform.os)]
+pub(crate) struct NotForPlatform {
+    setting: &'static str,
+    platform: Platform,
+}
+
 impl Recipe {
     /// The runtime for `platform` as it is written; `None` if `[app]` names none.
     pub fn runtime_for(&self, platform: &Platform) -> Option<&str> {
-        match self.runtime.as_ref()? {
-            RuntimeChoice::All(runtime) => Some(runtime),
-            RuntimeChoice::Each(each) => each.get(&platform.to_string()).map(String::as_str),
-        }
+        self.runtime.as_ref()?.of(platform).map(String::as_str)
+    }
+
+    /// The app's folder on `platform`.
+    ///
+    /// # Errors
+    /// [`NotForPlatform`] if `[app]` does not say it.
+    pub(crate) fn folder_for(&self, platform: &Platform) -> Result<&PathBuf, NotForPlatform> {
+        let absent = || NotForPlatform { setting: "folder", platform: platform.clone() };
+        self.folder.as_ref().and_then(|folder| folder.of(platform)).ok_or_else(absent)
+    }
+
+    /// What is started on `platform`; `None` if `[app]` says nothing about any platform.
+    ///
+    /// # Errors
+    /// [`NotForPlatform`] if it says it only of others.
+    pub(crate) fn entry_for(&self, platform: &Platform) -> Result<Option<&EntryPoint>, NotForPlatform> {
+        let Some(entry) = &self.entry else { return Ok(None) };
+        let absent = || NotForPlatform { setting: "entry", platform: platform.clone() };
+        entry.of(platform).map(Some).ok_or_else(absent)
+    }
+
+    /// The app's folders on all platforms.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        self.folder.iter().flat_map(PerPlatform::values)
     }
 
     /// Whether the table of runtimes names one for `platform` itself.
     pub(super) fn names_runtime_of(&self, platform: &Platform) -> bool {
-        matches!(&self.runtime, Some(RuntimeChoice::Each(each)) if each.contains_key(&platform.to_string()))
+        matches!(&self.runtime, Some(PerPlatform::Each(each)) if each.contains_key(&platform.to_string()))
     }
 
     /// The files of the notes of `version` by language tag, empty for every language; `project` is
@@ -203,8 +202,8 @@ impl Recipe {
         request.icon = self.icon.as_ref().map(from_here);
         request.config = self.config_defaults.as_ref().map(from_here);
         request.migrate = self.migrate.as_ref().map(from_here);
-        let script = |choice: &Option<ScriptChoice>| {
-            choice.as_ref()?.for_platform(&request.platform).map(from_here)
+        let script = |choice: &Option<PerPlatform<PathBuf>>| {
+            choice.as_ref()?.of(&request.platform).map(from_here)
         };
         let (after_install, before_uninstall) =
             (script(&self.after_install), script(&self.before_uninstall));

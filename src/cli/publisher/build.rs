@@ -204,19 +204,20 @@ pub(super) fn request_of(
     project: &Project,
     version: Version,
     platform: Platform,
+    typed: Option<EntryPoint>,
 ) -> Result<BuildRequest, Box<dyn std::error::Error>> {
     let settings = project.settings();
     let recipe = &settings.recipe;
     let file = project.folder().join("kuzflow.toml");
-    let Some(folder) = &recipe.folder else {
+    if recipe.folder.is_none() {
         return Err(format!(
             "{} does not say where the app is: set folder in [app], or give --app DIR to kuzflow build",
             file.display()
         )
         .into());
-    };
-    let entry = recipe.entry.clone().map_or_else(usual_entry, Ok)?;
-    let folder = project.folder().join(folder);
+    }
+    let entry = entry(typed, Some(recipe), &platform)?;
+    let folder = project.folder().join(recipe.folder_for(&platform)?);
     if !folder.is_dir() {
         return Err(format!(
             "the app's folder {} is not there; mend folder in [app] of {}",
@@ -234,15 +235,28 @@ pub(super) fn request_of(
     Ok(request)
 }
 
-fn usual_entry() -> Result<EntryPoint, Box<dyn std::error::Error>> {
-    Ok("app.py".parse::<EntryPoint>()?)
+/// What is started: what was typed, otherwise what `[app]` says, otherwise the usual script.
+fn entry(
+    typed: Option<EntryPoint>,
+    recipe: Option<&Recipe>,
+    platform: &Platform,
+) -> Result<EntryPoint, Box<dyn std::error::Error>> {
+    if let Some(typed) = typed {
+        return Ok(typed);
+    }
+    match recipe.map(|recipe| recipe.entry_for(platform)).transpose()?.flatten() {
+        Some(entry) => Ok(entry.clone()),
+        None => Ok("app.py".parse::<EntryPoint>()?),
+    }
 }
 
 fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error::Error>> {
     let platform = arguments.platform.clone().unwrap_or_else(Platform::current);
     let mut request = match &arguments.app {
         None => {
-            request_of(&open(arguments.repo.as_deref())?, arguments.app_version.clone(), platform)?
+            let project = open(arguments.repo.as_deref())?;
+            let (version, entry) = (arguments.app_version.clone(), arguments.entry.clone());
+            request_of(&project, version, platform, entry)?
         }
         Some(app) => {
             // A publisher's folder around the app fills in the missing arguments, if it publishes
@@ -258,9 +272,8 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
                 (None, Some(project)) => project.settings().app.clone(),
                 (None, None) => folder_name(app)?,
             };
-            let entry =
-                project.as_ref().and_then(|project| project.settings().recipe.entry.clone());
-            let entry = arguments.entry.clone().or(entry).map_or_else(usual_entry, Ok)?;
+            let recipe = project.as_ref().map(|project| &project.settings().recipe);
+            let entry = entry(arguments.entry.clone(), recipe, &platform)?;
             let mut request = BuildRequest::new(app, name, arguments.app_version.clone(), entry);
             request.platform = platform;
             if let Some(project) = &project {
@@ -282,7 +295,7 @@ fn is_of(project: &Project, folder: &Path, name: Option<&AppName>) -> bool {
     };
     match name {
         Some(name) => *name == project.settings().app,
-        None => project.settings().recipe.folder.as_ref().is_some_and(same),
+        None => project.settings().recipe.folders().any(same),
     }
 }
 

@@ -232,7 +232,7 @@ fn is_deleted_by_builds(app_folder: &Path, folder: &Path) -> Option<String> {
 fn placed(recipe: Recipe, app_folder: &Path, folder: &Path) -> Recipe {
     let from_there = |path: PathBuf| relative_to(folder, &app_folder.join(path));
     Recipe {
-        folder: recipe.folder.map(from_there),
+        folder: recipe.folder.map(|folder| folder.map(&from_there)),
         requirements: recipe.requirements.map(from_there),
         icon: recipe.icon.map(from_there),
         ..recipe
@@ -278,10 +278,9 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     };
     let built = match (&recipe.folder, &recipe.entry) {
         (Some(app), Some(entry)) => {
-            format!(
-                "what releases are made of: {entry} from {}; look it over",
-                relative_to(Path::new("."), &folder.join(app)).display()
-            )
+            let shown = |app: &PathBuf| relative_to(Path::new("."), &folder.join(app));
+            let apps: Vec<String> = app.values().map(|app| shown(app).display().to_string()).collect();
+            format!("what releases are made of: {entry} from {}; look it over", apps.join(", "))
         }
         _ => "set folder and entry in [app]: what releases are made of".to_owned(),
     };

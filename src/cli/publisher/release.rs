@@ -63,7 +63,7 @@ pub(super) fn release(arguments: ReleaseArguments, say: &Say) -> Result<Ending, 
     // These checks take no time; the following steps do.
     let mut requests: Vec<BuildRequest> = Vec::new();
     for platform in platforms {
-        let mut request = build::request_of(&project, arguments.version.clone(), platform)?;
+        let mut request = build::request_of(&project, arguments.version.clone(), platform, None)?;
         request.effort.level = arguments.level.unwrap_or(request.effort.level);
         check(&request)?;
         requests.push(request);

@@ -1,7 +1,10 @@
 //! Tests of `publish::settings`.
 
+use std::path::PathBuf;
+
 use super::*;
-use crate::publish::recipe::{Notes, RuntimeChoice};
+use crate::publish::per_platform::PerPlatform;
+use crate::publish::recipe::Notes;
 
 fn read(text: &str) -> Result<ProjectSettings, String> {
     toml::from_str(text).map_err(|error| error.to_string())
@@ -22,11 +25,17 @@ fn what_init_writes_is_read_as_the_same() {
     let again = read(&settings.to_toml().unwrap()).unwrap();
     assert_eq!(again, settings);
     settings.recipe = Recipe {
-        folder: Some("..".into()),
-        entry: Some("module:sample.main:run".parse().unwrap()),
+        folder: Some(PathBuf::from("..").into()),
+        entry: Some(PerPlatform::Each(
+            [
+                ("Linux".to_owned(), "module:sample.main:run".parse().unwrap()),
+                ("Windows_AMD64".to_owned(), "exe:sample.exe".parse().unwrap()),
+            ]
+            .into(),
+        )),
         icon: Some("../icon.png".into()),
         notes: Some(Notes::Each([("zh-CN".to_owned(), "notes/{version}.md".to_owned())].into())),
-        runtime: Some(RuntimeChoice::Each(
+        runtime: Some(PerPlatform::Each(
             [("Windows_AMD64".to_owned(), "python.zip".to_owned())].into(),
         )),
         exclude: vec!["tests".to_owned()],
