@@ -77,6 +77,7 @@ mod parallel;
 mod peers;
 mod plain;
 mod positional;
+mod process_group;
 mod programs;
 #[cfg(feature = "publisher")]
 mod publish;

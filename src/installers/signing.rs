@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 
 use super::error::InstallerError;
 use crate::file_error::FileResult as _;
+#[cfg(unix)]
+use crate::process_group::end_descendants;
+use crate::process_group::ProcessGroup;
+use crate::programs;
 use crate::publish::signing::SigningCommands;
 
 /// Stands for what is signed, and for the path of the signed one.
@@ -142,17 +146,32 @@ struct Ran {
     output: Vec<u8>,
 }
 
-/// Runs a command until it ends or its time is over.
+/// Whether a person may answer questions of a command: on Unix a program asks the terminal that this
+/// one was started from, which only a program in the foreground may read.
+#[cfg(unix)]
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Runs a command until it ends or its time is over; then all that it has started ends with it.
 fn run(command: &mut Command, limit: Duration) -> io::Result<Ran> {
     // Into a file: a program that it leaves behind may hold a pipe open.
     let mut output = tempfile::tempfile()?;
     command.stdout(output.try_clone()?).stderr(output.try_clone()?);
-    let mut child = command.spawn()?;
+    #[cfg(unix)]
+    if !has_terminal() {
+        ProcessGroup::prepare(command);
+    }
+    let mut child = programs::spawn(command)?;
+    let group = ProcessGroup::of_lasting(&child);
     let end = Instant::now() + limit;
     let status = loop {
         match child.try_wait()? {
             Some(status) => break Some(status),
             None if Instant::now() >= end => {
+                #[cfg(unix)]
+                end_descendants(&child);
+                group.end();
                 let _ = child.kill();
                 let _ = child.wait();
                 break None;
@@ -213,6 +232,31 @@ mod tests {
         let ran = run(&mut command, Duration::from_millis(300)).unwrap();
         assert!(ran.status.is_none());
         assert_eq!(ran.output, b"PIN:\n");
+    }
+
+    /// With a terminal and without one: a test has what its caller has.
+    #[test]
+    #[cfg(unix)]
+    fn what_a_command_has_started_ends_with_it_when_its_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let late = folder.path().join("late");
+        let script = "(while :; do echo x >> late; sleep 0.01; done) & sleep 600";
+        for setsid in [&[][..], &["setsid", "--wait"]] {
+            let words = [setsid, &["sh", "-c", script]].concat();
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]).current_dir(folder.path());
+            let written = || std::fs::metadata(&late).map_or(0, |metadata| metadata.len());
+            let before = written();
+            let mut limit = Duration::from_millis(200);
+            while written() == before {
+                assert!(limit < Duration::from_secs(100), "it has run");
+                assert!(run(&mut command, limit).unwrap().status.is_none());
+                limit *= 2;
+            }
+            let at_the_end = written();
+            std::thread::sleep(Duration::from_millis(500));
+            assert_eq!(written(), at_the_end, "{words:?}");
+        }
     }
 
     #[test]

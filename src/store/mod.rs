@@ -50,7 +50,6 @@ mod names;
 mod output_file;
 pub(crate) mod ownership;
 pub(crate) mod probation;
-mod process_group;
 mod processes;
 pub(crate) mod records;
 mod release_script;

@@ -18,10 +18,10 @@ use super::app_environment::{Purpose, Surroundings, Variable};
 use super::command::apply_environment;
 use super::files::exists;
 use super::output_file::{OutputFile, Writer};
-use super::process_group::ProcessGroup;
 use super::{Home, InstalledRecord, StoreError};
 use crate::error_chain;
 use crate::file_error::FileResult as _;
+use crate::process_group::ProcessGroup;
 use crate::programs;
 
 /// Pause between two looks at the script.

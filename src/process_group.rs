@@ -1,43 +1,81 @@
-//! A script and the processes that it starts, to end them together.
+//! A program and the processes that it starts, to end them together. Ground floor: every room that
+//! runs a program of others with a time limit uses this.
 //!
-//! In: a command, then its child. Out: nothing. Never: ends a process that is not the script's.
-//! Unix has process groups. Windows has jobs: there the system ends the script's processes with the
-//! launcher as well. A process that the script starts in its very first moment, before the launcher
-//! has put it into its job, escapes.
+//! In: a command, then its child. Out: nothing. Never: ends a process that is not the program's.
+//! Unix has process groups, and lists processes with their parents. Windows has jobs: there the
+//! system ends the program's processes with this one as well. A process that the program starts in
+//! its very first moment, before it is in its job, escapes.
 
 use std::process::{Child, Command};
 
 #[cfg(unix)]
-pub(super) struct ProcessGroup(Option<rustix::process::Pid>);
+use crate::{error_chain, host};
+
+#[cfg(unix)]
+pub(crate) struct ProcessGroup(Option<rustix::process::Pid>);
 
 #[cfg(unix)]
 impl ProcessGroup {
     /// Has the command begin a group of its own.
-    pub(super) fn prepare(command: &mut Command) {
+    pub(crate) fn prepare(command: &mut Command) {
         std::os::unix::process::CommandExt::process_group(command, 0);
     }
 
     /// The group of a child whose command was prepared.
-    pub(super) fn of(child: &Child) -> Self {
+    pub(crate) fn of(child: &Child) -> Self {
         Self(i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw))
     }
 
+    /// The same for a program that may leave processes behind: a service that its next run asks.
+    pub(crate) fn of_lasting(child: &Child) -> Self {
+        Self::of(child)
+    }
+
     /// Ends all of its processes by force.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Some(group) = self.0 {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
 }
 
+/// Ends a child and its living descendants by force: where a person sits at a terminal, a program
+/// that may ask something has no group of its own. All are stopped first, so that none starts
+/// another one meanwhile.
+#[cfg(unix)]
+pub(crate) fn end_descendants(child: &Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let signal = |id: u32, signal: Signal| {
+        if let Some(process) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+            // It may have ended.
+            let _ = kill_process(process, signal);
+        }
+    };
+    let mut stopped: Vec<u32> = Vec::new();
+    loop {
+        let found = host::processes::trees(&[child.id()]).unwrap_or_else(|error| {
+            tracing::warn!(error = error_chain::line(&error), "processes that the program has started may outlive it");
+            Vec::new()
+        });
+        let new: Vec<u32> =
+            found.into_iter().map(|it| it.id).filter(|id| !stopped.contains(id)).collect();
+        if new.is_empty() {
+            break;
+        }
+        new.iter().for_each(|id| signal(*id, Signal::STOP));
+        stopped.extend(new);
+    }
+    stopped.iter().for_each(|id| signal(*id, Signal::KILL));
+}
+
 #[cfg(windows)]
-pub(super) struct ProcessGroup(Option<job::Job>);
+pub(crate) struct ProcessGroup(Option<job::Job>);
 
 #[cfg(windows)]
 impl ProcessGroup {
     /// Has the command open no console: the launcher has none that it could use, so a window of its
     /// own would flash up.
-    pub(super) fn prepare(command: &mut Command) {
+    pub(crate) fn prepare(command: &mut Command) {
         std::os::windows::process::CommandExt::creation_flags(
             command,
             windows_sys::Win32::System::Threading::CREATE_NO_WINDOW,
@@ -45,16 +83,25 @@ impl ProcessGroup {
     }
 
     /// The group of a child whose command was prepared.
-    pub(super) fn of(child: &Child) -> Self {
-        let job = job::Job::of(child);
+    pub(crate) fn of(child: &Child) -> Self {
+        Self::made(child, true)
+    }
+
+    /// The same for a program that may leave processes behind: a service that its next run asks.
+    pub(crate) fn of_lasting(child: &Child) -> Self {
+        Self::made(child, false)
+    }
+
+    fn made(child: &Child, ends_with_value: bool) -> Self {
+        let job = job::Job::of(child, ends_with_value);
         if job.is_none() {
-            tracing::warn!("processes that the script starts may outlive it");
+            tracing::warn!("processes that the program starts may outlive it");
         }
         Self(job)
     }
 
     /// Ends all of its processes by force.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Some(job) = &self.0 {
             job.end();
         }
@@ -73,18 +120,21 @@ mod job {
         SetInformationJobObject, TerminateJobObject,
     };
 
-    /// A job of Windows, which ends with this value.
+    /// A job of Windows.
     pub(super) struct Job(HANDLE);
 
     impl Job {
-        /// A job with this child in it; `None` if the system makes none.
+        /// A job with this child in it, which may end with this value; `None` if the system makes
+        /// none.
         #[allow(unsafe_code)]
-        pub(super) fn of(child: &Child) -> Option<Self> {
+        pub(super) fn of(child: &Child, ends_with_value: bool) -> Option<Self> {
             // SAFETY: without a name and attributes the call takes no pointer.
             let handle = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
             let job = (!handle.is_null()).then_some(Self(handle))?;
             let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
-            limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+            if ends_with_value {
+                limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+            }
             let size = u32::try_from(size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>()).ok()?;
             // SAFETY: the record is of the kind and the size that the call is told; both handles
             // live through the calls.
@@ -128,8 +178,8 @@ mod tests {
     use super::*;
     use crate::programs;
 
-    /// A script whose own process waits for another one that writes without end.
-    fn script() -> Command {
+    /// A program whose own process waits for another one that writes without end.
+    fn program() -> Command {
         let (shell, option, text) = if cfg!(windows) {
             ("cmd", "/C", "cmd /C for /L %i in (1,0,2) do @echo x>>late.txt")
         } else {
@@ -137,23 +187,33 @@ mod tests {
         };
         let mut command = Command::new(shell);
         command.args([option, text]);
-        ProcessGroup::prepare(&mut command);
         command
     }
 
     #[test]
-    fn what_a_script_has_started_ends_with_it() {
+    fn what_a_program_has_started_ends_with_it() {
+        let mut command = program();
+        ProcessGroup::prepare(&mut command);
+        is_silent_after(command, |child| ProcessGroup::of(child).end());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn so_does_what_a_program_without_its_own_group_has_started() {
+        is_silent_after(program(), end_descendants);
+    }
+
+    fn is_silent_after(mut command: Command, end: impl Fn(&Child)) {
         let folder = tempfile::tempdir().unwrap();
         let written =
             || fs::metadata(folder.path().join("late.txt")).map_or(0, |metadata| metadata.len());
-        let mut child = programs::spawn(script().current_dir(folder.path())).unwrap();
-        let group = ProcessGroup::of(&child);
+        let mut child = programs::spawn(command.current_dir(folder.path())).unwrap();
         let limit = Instant::now() + Duration::from_secs(120);
         while written() == 0 {
-            assert!(Instant::now() < limit, "the script runs");
+            assert!(Instant::now() < limit, "the program runs");
             std::thread::sleep(Duration::from_millis(10));
         }
-        group.end();
+        end(&child);
         child.wait().unwrap();
         let before = written();
         std::thread::sleep(Duration::from_secs(1));
