@@ -1,15 +1,15 @@
-//! The real path of a file: absolute, with links resolved, in the form that every program takes.
-//! Ground floor: every room that passes a path on, or compares it with one from the system, uses
-//! this.
+//! The real path of a file: absolute, with links resolved, in the form that every program takes; and
+//! the tidy path, as a person would write it. Ground floor: every room that passes a path on,
+//! compares it with one from the system, or shows one that it has put together, uses this.
 //!
-//! In: a path. Out: the path that the system has for it. Never: Windows' verbatim form
+//! In: a path. Out: the path that the system has for it, or a shorter one for the same file. Never: Windows' verbatim form
 //! (`\\?\C:\…`), where the plain one names the same file. The shell, `cmd.exe` and Python do not
 //! take the verbatim form, which is what the standard library returns.
 
 #![allow(clippy::disallowed_methods)] // the one room that asks for real paths
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::model::RelativePath;
 
@@ -28,6 +28,38 @@ pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
     let real = std::fs::canonicalize(path)?;
     let plain = real.to_str().and_then(plain);
     Ok(plain.map_or(real, PathBuf::from))
+}
+
+/// `path` from `folder`, tidy.
+pub(crate) fn joined(folder: &Path, path: impl AsRef<Path>) -> PathBuf {
+    tidy(&folder.join(path))
+}
+
+/// The same path without `.`, doubled separators and folders that `..` leaves again; on Windows with
+/// its own separators. `..` behind a link stays, since it leads somewhere else, and so does `..`
+/// behind what is no folder, or cannot be looked at. Not for programs to be started: without a
+/// folder, a program's name is searched for.
+pub(crate) fn tidy(path: &Path) -> PathBuf {
+    // Such a path means each of its names as it is.
+    if path.as_os_str().as_encoded_bytes().starts_with(VERBATIM.as_bytes()) {
+        return path.to_owned();
+    }
+    let mut tidy = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if tidy.file_name().is_some() && is_left_by_dots(&tidy) => {
+                tidy.pop();
+            }
+            part => tidy.push(part),
+        }
+    }
+    if tidy.as_os_str().is_empty() && !path.as_os_str().is_empty() { ".".into() } else { tidy }
+}
+
+/// Whether `..` behind this path leads to the folder above it. Windows takes it so in any case.
+fn is_left_by_dots(path: &Path) -> bool {
+    cfg!(windows) || std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
 /// The plain form of a verbatim path; `None` if this is none, or has no plain form. In the plain
@@ -76,6 +108,52 @@ mod tests {
         ] {
             assert_eq!(plain(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_tidy_path_is_shorter_and_leads_to_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = real(folder.path());
+        std::fs::create_dir_all(root.join("one/two")).unwrap();
+        std::fs::create_dir(root.join("other")).unwrap();
+        std::fs::write(root.join("file"), "").unwrap();
+        let tidied = |path: &str| {
+            let tidied = tidy(&root.join(path));
+            tidied.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/")
+        };
+        assert_eq!(tidied("one/./two//../../other/icon.png"), "other/icon.png");
+        assert_eq!(tidied("one/../none"), "none");
+        assert_eq!(joined(&root.join("one"), "../file"), root.join("file"));
+        if cfg!(windows) {
+            assert_eq!(tidy(Path::new(r"C:\a/b\\c/..\d")), Path::new(r"C:\a\b\d"));
+            assert_eq!(tidy(Path::new(r"\\?\C:\a\..\b")), Path::new(r"\\?\C:\a\..\b"));
+        } else {
+            assert_eq!(tidied("none/../file"), "none/../file", "which is no file");
+            assert_eq!(tidied("file/../file"), "file/../file", "which is no file either");
+        }
+        for (path, expected) in
+            [("./a", "a"), (".", "."), ("./", "."), ("", ""), ("..//../b/.", "../../b"), ("/..", "/..")]
+        {
+            let expected = expected.replace('/', std::path::MAIN_SEPARATOR_STR);
+            assert_eq!(tidy(Path::new(path)).to_str().unwrap(), expected, "{path}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn dots_behind_a_link_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = real(folder.path());
+        std::fs::create_dir_all(root.join("deep/below")).unwrap();
+        std::fs::write(root.join("deep/file"), "").unwrap();
+        std::os::unix::fs::symlink("deep/below", root.join("link")).unwrap();
+        let path = root.join("./link/../file");
+        assert_eq!(tidy(&path), root.join("link/../file"));
+        assert!(std::fs::metadata(tidy(&path)).is_ok());
+    }
+
+    fn real(path: &Path) -> PathBuf {
+        resolve(path).unwrap()
     }
 
     #[test]

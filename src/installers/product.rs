@@ -24,6 +24,7 @@ use crate::plain;
 use crate::publish::ProjectSettings;
 use crate::publish::recipe::Recipe;
 use crate::publish::svg_icon::RELEASE_SIDE;
+use crate::real_path;
 
 /// The licence of an app that names none.
 const NO_LICENSE: &str = "LicenseRef-proprietary";
@@ -136,7 +137,7 @@ impl Product {
             Some(text) => Publisher::parse(text)?,
             None => Publisher { name: settings.display_name.clone(), email: None },
         };
-        let license_text = recipe.license_file.as_ref().map(|file| read_text(&folder.join(file)));
+        let license_text = recipe.license_file.as_ref().map(|file| read_text(&real_path::joined(folder, file)));
         let icon = match &recipe.icon {
             Some(file) => icon_at(&icon_path(folder, recipe, file))?,
             None => icon_of(Path::new(""), letter.to_vec())?,
@@ -281,12 +282,12 @@ fn shortened(name: &str, most: usize) -> &str {
 /// The icon's file: from the folder of `kuzflow.toml`, or else from the app's, as `kuzflow build`
 /// looks for it.
 fn icon_path(folder: &Path, recipe: &Recipe, file: &Path) -> PathBuf {
-    let here = folder.join(file);
+    let here = real_path::joined(folder, file);
     if here.exists() {
         return here;
     }
     // An app with a folder for each system has the icon in any of them.
-    let in_app = || recipe.folders().map(|app| folder.join(app).join(file));
+    let in_app = || recipe.folders().map(|app| real_path::joined(&folder.join(app), file));
     in_app().find(|path| path.exists()).or_else(|| in_app().next()).unwrap_or(here)
 }
 

@@ -15,6 +15,7 @@ use crate::model::document_type::DocumentSettings;
 use crate::model::platform::AppName;
 use crate::model::replaced_program::ReplacedProgram;
 use crate::model::{Platform, Version};
+use crate::real_path;
 
 /// Stands for the version in the path of release notes.
 const VERSION: &str = "{version}";
@@ -172,7 +173,9 @@ impl Recipe {
     /// The files of the notes of `version` by language tag, empty for every language; `project` is
     /// the folder of `kuzflow.toml`.
     pub fn notes_of(&self, version: &Version, project: &Path) -> BTreeMap<String, PathBuf> {
-        let file = |pattern: &str| project.join(pattern.replace(VERSION, &version.to_string()));
+        let file = |pattern: &str| {
+            real_path::joined(project, pattern.replace(VERSION, &version.to_string()))
+        };
         match &self.notes {
             None => BTreeMap::new(),
             Some(Notes::All(pattern)) => BTreeMap::from([(String::new(), file(pattern))]),
@@ -189,7 +192,7 @@ impl Recipe {
         request: &mut BuildRequest,
         project: &Path,
     ) -> Result<(), InvalidRuntime> {
-        let from_here = |path: &PathBuf| project.join(path);
+        let from_here = |path: &PathBuf| real_path::joined(project, path);
         if let Some(runtime) = self.runtime_for(&request.platform) {
             request.runtime = Runtime::named(runtime, project)?;
         }

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::bundling::{ArchiveSource, PinnedArchive};
 use crate::model::{Digest, Platform};
+use crate::real_path;
 
 /// The pinned runtime of each platform.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +41,7 @@ impl Runtimes {
     pub(super) fn pinned_for(&self, platform: &Platform, project: &Path) -> Option<PinnedArchive> {
         let PinnedRuntime { source, digest } = self.0.get(platform)?;
         let source = match source {
-            ArchiveSource::File(path) => ArchiveSource::File(project.join(path)),
+            ArchiveSource::File(path) => ArchiveSource::File(real_path::joined(project, path)),
             ArchiveSource::Url(url) => ArchiveSource::Url(url.clone()),
         };
         Some(PinnedArchive { source, digest: *digest })

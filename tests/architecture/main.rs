@@ -229,6 +229,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "plain",
             "process_group",
             "programs",
+            "real_path",
             "settings",
             // Menu entries and icons are the same as those that the launcher makes.
             "desktop",

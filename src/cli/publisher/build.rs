@@ -20,6 +20,7 @@ use crate::publish::bundling::{
     BuildRequest, Built, EntryPoint, Runtime, build as build_container,
 };
 use crate::publish::package::USUAL_LEVEL;
+use crate::publish::recipe::Recipe;
 use crate::real_path;
 
 /// The arguments of `kuzflow build`.
@@ -217,7 +218,7 @@ pub(super) fn request_of(
         .into());
     }
     let entry = entry(typed, Some(recipe), &platform)?;
-    let folder = project.folder().join(recipe.folder_for(&platform)?);
+    let folder = real_path::joined(project.folder(), recipe.folder_for(&platform)?);
     if !folder.is_dir() {
         return Err(format!(
             "the app's folder {} is not there; mend folder in [app] of {}",
@@ -259,6 +260,7 @@ fn request(arguments: BuildArguments) -> Result<BuildRequest, Box<dyn std::error
             request_of(&project, version, platform, entry)?
         }
         Some(app) => {
+            let app = &real_path::simplified(app);
             // A publisher's folder around the app fills in the missing arguments, if it publishes
             // this app.
             let project = match &arguments.repo {

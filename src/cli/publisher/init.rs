@@ -123,7 +123,7 @@ pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbEr
     }
     let found = discovered(&arguments, &app_folder);
     let folder = arguments.folder.unwrap_or_else(|| app_folder.join(project::USUAL_NAME));
-    let folder = folder.strip_prefix(".").map(Path::to_owned).unwrap_or(folder);
+    let folder = real_path::tidy(&folder);
     if let Some(warning) = is_deleted_by_builds(&app_folder, &folder) {
         return Err(warning.into());
     }

@@ -27,6 +27,7 @@ use crate::model::{Platform, Release, Version};
 use crate::publish::Project;
 use crate::publish::bundle::BundleRequest;
 use crate::publish::transaction::when_free;
+use crate::real_path;
 use crate::settings::Settings;
 
 /// The text below `kuzflow package --help`.
@@ -95,7 +96,8 @@ pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending,
     warn_of_missing_words(&project);
     let jobs = jobs(&launchers, &releases, arguments, &project)?;
     warn_of_icon(&project, &jobs);
-    let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
+    let out = arguments.out.as_deref().map(real_path::tidy);
+    let out = out.unwrap_or_else(|| project.folder().join(INSTALLERS));
     check_places(&out, &jobs, &formats)?;
     std::fs::create_dir_all(&out)
         .map_err(|error| format!("cannot create {}: {error}", out.display()))?;

@@ -17,6 +17,7 @@ use crate::host;
 use crate::installers::{Format, Measured, Product, ProductSources, Signers, Tools, write_tools};
 use crate::model::{Platform, Version};
 use crate::publish::Project;
+use crate::real_path;
 
 /// The text below `kuzflow package-tools --help`.
 pub(super) const HELP: &str = "\
@@ -67,7 +68,8 @@ pub(super) fn package_tools(
     }
     let product = product(&project, &arguments.version)?;
     let tools = Tools::read(&arguments.folder, arguments.platform.clone())?;
-    let out = arguments.out.clone().unwrap_or_else(|| project.folder().join(INSTALLERS));
+    let out = arguments.out.as_deref().map(real_path::simplified);
+    let out = out.unwrap_or_else(|| project.folder().join(INSTALLERS));
     std::fs::create_dir_all(&out)
         .map_err(|error| format!("cannot create {}: {error}", out.display()))?;
     let mut made: Vec<Value> = Vec::new();

@@ -42,7 +42,7 @@ pub(super) struct SiteArguments {
 pub(super) fn site(arguments: &SiteArguments, say: &Say) -> Result<Ending, VerbError> {
     let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
     let usual = || project.folder().join(INSTALLERS);
-    let folder = arguments.installers.clone().unwrap_or_else(usual);
+    let folder = arguments.installers.as_deref().map_or_else(usual, real_path::tidy);
     let installers = installers_in(&folder)?;
     if installers.is_empty() {
         let folder = folder.display();

@@ -14,6 +14,7 @@ use crate::model::node::redacted;
 use crate::model::platform::AppName;
 use crate::model::{Digest, Platform, Version};
 use crate::publish::package::Effort;
+use crate::real_path;
 
 /// The source of the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Runtime {
     /// Parses `host`, `none`, or the path of a folder or an archive; a relative path counts from
     /// `base`.
     pub fn named(text: &str, base: &Path) -> Result<Self, InvalidRuntime> {
-        let path = base.join(text);
+        let path = real_path::joined(base, text);
         match text {
             "host" => Ok(Self::Host),
             "none" => Ok(Self::None),

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::real_path;
+
 /// The file that marks a publisher's folder.
 const SETTINGS: &str = "kuzflow.toml";
 /// The folder that `init` makes in an app's folder if none is named.
@@ -12,7 +14,7 @@ pub(crate) const USUAL_NAME: &str = "kuzflow";
 /// folder.
 pub(crate) fn folder(named: Option<&Path>) -> Result<PathBuf, String> {
     match named {
-        Some(named) => Ok(of(named)),
+        Some(named) => Ok(of(&real_path::simplified(named))),
         None => found_above(Path::new(".")),
     }
 }
