@@ -54,7 +54,10 @@ pub(crate) fn end_descendants(child: &Child) {
     let mut stopped: Vec<u32> = Vec::new();
     loop {
         let found = host::processes::trees(&[child.id()]).unwrap_or_else(|error| {
-            tracing::warn!(error = error_chain::line(&error), "processes that the program has started may outlive it");
+            tracing::warn!(
+                error = error_chain::line(&error),
+                "processes that the program has started may outlive it"
+            );
             Vec::new()
         });
         let new: Vec<u32> =

@@ -1,5 +1,5 @@
 //! The real path of a file: absolute, with links resolved, in the form that every program takes; and
-//! the tidy path, as a person would write it. Ground floor: every room that passes a path on,
+//! the simplified path, as a person would write it. Ground floor: every room that passes a path on,
 //! compares it with one from the system, or shows one that it has put together, uses this.
 //!
 //! In: a path. Out: the path that the system has for it, or a shorter one for the same file. Never: Windows' verbatim form
@@ -30,31 +30,31 @@ pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
     Ok(plain.map_or(real, PathBuf::from))
 }
 
-/// `path` from `folder`, tidy.
+/// `path` from `folder`, simplified.
 pub(crate) fn joined(folder: &Path, path: impl AsRef<Path>) -> PathBuf {
-    tidy(&folder.join(path))
+    simplified(&folder.join(path))
 }
 
 /// The same path without `.`, doubled separators and folders that `..` leaves again; on Windows with
 /// its own separators. `..` behind a link stays, since it leads somewhere else, and so does `..`
 /// behind what is no folder, or cannot be looked at. Not for programs to be started: without a
 /// folder, a program's name is searched for.
-pub(crate) fn tidy(path: &Path) -> PathBuf {
+pub(crate) fn simplified(path: &Path) -> PathBuf {
     // Such a path means each of its names as it is.
     if path.as_os_str().as_encoded_bytes().starts_with(VERBATIM.as_bytes()) {
         return path.to_owned();
     }
-    let mut tidy = PathBuf::new();
+    let mut simple = PathBuf::new();
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if tidy.file_name().is_some() && is_left_by_dots(&tidy) => {
-                tidy.pop();
+            Component::ParentDir if simple.file_name().is_some() && is_left_by_dots(&simple) => {
+                simple.pop();
             }
-            part => tidy.push(part),
+            part => simple.push(part),
         }
     }
-    if tidy.as_os_str().is_empty() && !path.as_os_str().is_empty() { ".".into() } else { tidy }
+    if simple.as_os_str().is_empty() && !path.as_os_str().is_empty() { ".".into() } else { simple }
 }
 
 /// Whether `..` behind this path leads to the folder above it. Windows takes it so in any case.
@@ -111,31 +111,36 @@ mod tests {
     }
 
     #[test]
-    fn a_tidy_path_is_shorter_and_leads_to_the_same_file() {
+    fn a_simplified_path_is_shorter_and_leads_to_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let root = real(folder.path());
         std::fs::create_dir_all(root.join("one/two")).unwrap();
         std::fs::create_dir(root.join("other")).unwrap();
         std::fs::write(root.join("file"), "").unwrap();
-        let tidied = |path: &str| {
-            let tidied = tidy(&root.join(path));
-            tidied.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/")
+        let simple = |path: &str| {
+            let simple = simplified(&root.join(path));
+            simple.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/")
         };
-        assert_eq!(tidied("one/./two//../../other/icon.png"), "other/icon.png");
-        assert_eq!(tidied("one/../none"), "none");
+        assert_eq!(simple("one/./two//../../other/icon.png"), "other/icon.png");
+        assert_eq!(simple("one/../none"), "none");
         assert_eq!(joined(&root.join("one"), "../file"), root.join("file"));
         if cfg!(windows) {
-            assert_eq!(tidy(Path::new(r"C:\a/b\\c/..\d")), Path::new(r"C:\a\b\d"));
-            assert_eq!(tidy(Path::new(r"\\?\C:\a\..\b")), Path::new(r"\\?\C:\a\..\b"));
+            assert_eq!(simplified(Path::new(r"C:\a/b\\c/..\d")), Path::new(r"C:\a\b\d"));
+            assert_eq!(simplified(Path::new(r"\\?\C:\a\..\b")), Path::new(r"\\?\C:\a\..\b"));
         } else {
-            assert_eq!(tidied("none/../file"), "none/../file", "which is no file");
-            assert_eq!(tidied("file/../file"), "file/../file", "which is no file either");
+            assert_eq!(simple("none/../file"), "none/../file", "which is no file");
+            assert_eq!(simple("file/../file"), "file/../file", "which is no file either");
         }
-        for (path, expected) in
-            [("./a", "a"), (".", "."), ("./", "."), ("", ""), ("..//../b/.", "../../b"), ("/..", "/..")]
-        {
+        for (path, expected) in [
+            ("./a", "a"),
+            (".", "."),
+            ("./", "."),
+            ("", ""),
+            ("..//../b/.", "../../b"),
+            ("/..", "/.."),
+        ] {
             let expected = expected.replace('/', std::path::MAIN_SEPARATOR_STR);
-            assert_eq!(tidy(Path::new(path)).to_str().unwrap(), expected, "{path}");
+            assert_eq!(simplified(Path::new(path)).to_str().unwrap(), expected, "{path}");
         }
     }
 
@@ -148,8 +153,8 @@ mod tests {
         std::fs::write(root.join("deep/file"), "").unwrap();
         std::os::unix::fs::symlink("deep/below", root.join("link")).unwrap();
         let path = root.join("./link/../file");
-        assert_eq!(tidy(&path), root.join("link/../file"));
-        assert!(std::fs::metadata(tidy(&path)).is_ok());
+        assert_eq!(simplified(&path), root.join("link/../file"));
+        assert!(std::fs::metadata(simplified(&path)).is_ok());
     }
 
     fn real(path: &Path) -> PathBuf {

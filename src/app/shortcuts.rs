@@ -44,21 +44,22 @@ pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry
     let name = name_of(environment);
     let active = environment.home.active().ok().map(|(_, record)| record);
     let folder = active.as_ref().map(|record| environment.home.container(&record.container));
-    let own = active.and_then(|record| {
+    let released = active.and_then(|record| {
         let icon = record.icon?;
         Some((icon.under(&folder?), icon.is_under("metadata")))
     });
     // An SVG beside a PNG of the app's own folder is the app's business.
-    let own = own.into_iter().chain(environment.settings.icon.clone().map(|file| (file, true)));
-    let found = own.filter_map(|(file, is_paired)| {
+    let files =
+        released.into_iter().chain(environment.settings.icon.clone().map(|file| (file, true)));
+    let mut found = files.filter_map(|(file, is_paired)| {
         let png = look::read(&file, look::SMALL).ok().flatten()?;
         let scalable = file.with_extension("svg");
         icon::read(&png)?;
         Some((png, is_paired.then(|| look::read(&scalable, look::SMALL).ok().flatten()).flatten()))
     });
-    let (icon, scalable_icon) = found.into_iter().next().unwrap_or_else(|| {
-        (letter_of(&name).unwrap_or_else(|| icons::LAUNCHER.to_vec()), None)
-    });
+    let (icon, scalable_icon) = found
+        .next()
+        .unwrap_or_else(|| (letter_of(&name).unwrap_or_else(|| icons::LAUNCHER.to_vec()), None));
     let MenuTexts { comments, bundle_names, actions } = menu_texts(&name);
     let app = environment.settings.app.as_str();
     let home = std::path::absolute(environment.home.root())

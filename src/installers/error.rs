@@ -1,11 +1,26 @@
 //! Errors of making installers.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use crate::desktop::DesktopError;
+use crate::error_chain;
 use crate::file_error::FileError;
 use crate::named_file::OutputError;
+
+/// All that is wrong with what installers say of the app.
+#[derive(Debug)]
+pub(crate) struct InstallerFaults(pub Vec<InstallerError>);
+
+impl fmt::Display for InstallerFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(|fault| error_chain::line(fault)).collect();
+        f.write_str(&texts.join("\n  - "))
+    }
+}
+
+impl std::error::Error for InstallerFaults {}
 
 /// Why an installer cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -183,9 +183,10 @@ fn menu(product: &Product, tree: &mut Tree) -> Result<(), InstallerError> {
             (format!("usr/share/icons/hicolor/{side}x{side}/mimetypes/{name}.png"), png)
         })
     });
-    let scalable = product.icon.scalable().map(|svg| {
-        (format!("usr/share/icons/hicolor/scalable/apps/{name}.svg"), svg.to_vec())
-    });
+    let scalable = product
+        .icon
+        .scalable()
+        .map(|svg| (format!("usr/share/icons/hicolor/scalable/apps/{name}.svg"), svg.to_vec()));
     for (path, bytes) in texts.chain(icons).chain(scalable).chain(pictures) {
         tree.insert(path, TreeItem::File { mode: 0o644, content: Content::Bytes(bytes) });
     }

@@ -40,6 +40,7 @@ mod tree;
 mod windows;
 mod write;
 
+pub(crate) use error::InstallerFaults;
 pub(crate) use finish::{finished_launcher, write_launcher};
 pub(crate) use format::{Format, UNIVERSAL};
 pub(crate) use hashed::Measured;

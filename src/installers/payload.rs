@@ -92,9 +92,7 @@ impl Payload {
             files.push(PayloadFile::plain(ICON, Content::Bytes(png)));
             let scalable = product.icon.scalable().filter(|_| platform.os == "Linux");
             files.extend(
-                scalable.map(|svg| {
-                    PayloadFile::plain(SCALABLE_ICON, Content::Bytes(svg.to_vec()))
-                }),
+                scalable.map(|svg| PayloadFile::plain(SCALABLE_ICON, Content::Bytes(svg.to_vec()))),
             );
             files.extend(product.license_text.as_ref().map(|text| {
                 PayloadFile::plain("LICENSE.txt", Content::Bytes(text.clone().into_bytes()))
@@ -117,6 +115,25 @@ impl Payload {
         );
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self { platform: platform.clone(), files })
+    }
+
+    /// Refuses settings in `folder` that no installer of the app can ship.
+    ///
+    /// # Errors
+    /// [`InstallerError`] if they are missing or cannot be used.
+    pub(crate) fn check_settings(product: &Product, folder: &Path) -> Result<(), InstallerError> {
+        let path = folder.join(LAUNCHER_SETTINGS);
+        let text = fs::read_to_string(&path).at("read", &path)?;
+        let root = folder.join(ROOT);
+        fs::read(&root).at("read", &root)?;
+        let shipped = Shipped {
+            name: &product.display_name,
+            icon: ICON,
+            documents: &documents(product),
+            replaces: &product.replaces,
+            is_managed: false,
+        };
+        shipped.settings(&text, &path).map(drop)
     }
 
     /// The launcher.

@@ -9,7 +9,7 @@ use std::{fs, io};
 use jiff::Timestamp as Time;
 use url::Url;
 
-use super::error::InstallerError;
+use super::error::{InstallerError, InstallerFaults};
 use super::icons::Icon;
 use crate::desktop::{Document, Entry, MenuTexts};
 use crate::file_error::FileResult as _;
@@ -129,23 +129,46 @@ impl Product {
     /// Reads and checks it.
     ///
     /// # Errors
-    /// [`InstallerError`] for a value that cannot be used, or a file that cannot be read.
-    pub(crate) fn read(sources: ProductSources<'_>) -> Result<Self, InstallerError> {
+    /// [`InstallerFaults`] with each value that cannot be used, and each file that cannot be read.
+    pub(crate) fn read(sources: ProductSources<'_>) -> Result<Self, InstallerFaults> {
         let ProductSources { settings, folder, version, published, menu, letter, time } = sources;
         let recipe = &settings.recipe;
-        let publisher = match recipe.publisher.as_deref() {
-            Some(text) => Publisher::parse(text)?,
-            None => Publisher { name: settings.display_name.clone(), email: None },
-        };
-        let license_text = recipe.license_file.as_ref().map(|file| read_text(&real_path::joined(folder, file)));
-        let icon = match &recipe.icon {
-            Some(file) => icon_at(&icon_path(folder, recipe, file))?,
-            None => icon_of(Path::new(""), letter.to_vec())?,
-        };
+        let mut faults = Vec::new();
+        let publisher = noted(
+            match recipe.publisher.as_deref() {
+                Some(text) => Publisher::parse(text),
+                None => Ok(Publisher { name: settings.display_name.clone(), email: None }),
+            },
+            &mut faults,
+        );
+        let license_text =
+            recipe.license_file.as_ref().map(|file| read_text(&real_path::joined(folder, file)));
+        let license_text = noted(license_text.transpose(), &mut faults);
+        let icon = noted(
+            match &recipe.icon {
+                Some(file) => icon_at(&icon_path(folder, recipe, file)),
+                None => icon_of(Path::new(""), letter.to_vec()),
+            },
+            &mut faults,
+        );
+        let homepage = noted(homepage(recipe.homepage.as_deref()), &mut faults);
+        let categories = noted(categories(&recipe.categories), &mut faults);
+        let documents = noted(documents(settings, folder), &mut faults);
         let time = time.unwrap_or(published);
         let year = time.to_zoned(jiff::tz::TimeZone::UTC).year();
-        let copyright = recipe.copyright.clone();
         let summary = Some(one_line(&recipe.description)).filter(|summary| !summary.is_empty());
+        let (
+            Some(publisher),
+            Some(license_text),
+            Some(icon),
+            Some(homepage),
+            Some(categories),
+            Some(documents),
+        ) = (publisher, license_text, icon, homepage, categories, documents)
+        else {
+            return Err(InstallerFaults(faults));
+        };
+        let copyright = recipe.copyright.clone();
         Ok(Self {
             app: settings.app.clone(),
             display_name: one_line(&settings.display_name),
@@ -153,12 +176,12 @@ impl Product {
             // Package managers refuse a summary that only repeats the name.
             summary: summary
                 .unwrap_or_else(|| format!("Desktop app {}", one_line(&settings.display_name))),
-            homepage: homepage(recipe.homepage.as_deref())?,
+            homepage,
             license: recipe.license.clone().unwrap_or_else(|| NO_LICENSE.to_owned()),
-            license_text: license_text.transpose()?,
+            license_text,
             copyright: copyright.unwrap_or_else(|| format!("Copyright {year} {}", publisher.name)),
-            categories: categories(&recipe.categories)?,
-            documents: documents(settings, folder)?,
+            categories,
+            documents,
             replaces: recipe.replaces.clone(),
             publisher,
             icon,
@@ -256,6 +279,11 @@ impl Product {
     pub(crate) fn seconds(&self) -> u64 {
         u64::try_from(self.time.as_second()).unwrap_or(0)
     }
+}
+
+/// The value; a fault goes to the others.
+fn noted<T>(result: Result<T, InstallerError>, faults: &mut Vec<InstallerError>) -> Option<T> {
+    result.map_err(|fault| faults.push(fault)).ok()
 }
 
 /// Letters, digits and `_`, not beginning with a digit.

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::error::InstallerError;
 use crate::file_error::FileResult as _;
+use crate::process_group::ProcessGroup;
 #[cfg(unix)]
 use crate::process_group::end_descendants;
-use crate::process_group::ProcessGroup;
 use crate::programs;
 use crate::publish::signing::SigningCommands;
 

@@ -71,8 +71,8 @@ pub fn newer<'a>(
 /// the version, and cannot give a wrong one.
 const STAMP_BEGIN: &str = "kuzflow-launcher-version:[";
 const STAMP_END: u8 = b']';
-/// Longest version in a stamp, bytes.
-const MAX_VERSION_BYTES: usize = 64;
+/// Longest text in a stamp, bytes.
+const MAX_STAMP_BYTES: usize = 96;
 #[used]
 static STAMP: &str = concat!("kuzflow-launcher-version:[", env!("CARGO_PKG_VERSION"), "]");
 
@@ -85,14 +85,44 @@ pub fn own_version() -> Version {
 
 /// The version in the stamp of the launcher with these bytes; `None` if there is no stamp.
 pub fn version_in(bytes: &[u8]) -> Option<Version> {
-    let begin = STAMP_BEGIN.as_bytes();
+    stamped(bytes, STAMP_BEGIN, |text| text.parse().ok())
+}
+
+/// Each program of this project contains its name and version behind this text; older ones have only
+/// the stamp above, which is the same in all of them.
+const PROGRAM_BEGIN: &str = "kuzflow-program:[";
+/// The programs' names.
+pub(crate) const LAUNCHER: &str = "kuzflow-launcher";
+pub(crate) const PUBLISHERS_TOOL: &str = "kuzflow";
+
+/// A program of this project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// [`LAUNCHER`] or [`PUBLISHERS_TOOL`].
+    pub name: &'static str,
+    pub version: Version,
+}
+
+/// Which program of this project has these bytes, whatever its file is called; `None` if it does
+/// not say so.
+pub(crate) fn program_in(bytes: &[u8]) -> Option<Program> {
+    stamped(bytes, PROGRAM_BEGIN, |text| {
+        let (name, version) = text.split_once(' ')?;
+        let name = [LAUNCHER, PUBLISHERS_TOOL].into_iter().find(|known| *known == name)?;
+        Some(Program { name, version: version.parse().ok()? })
+    })
+}
+
+/// The first text between `begin` and the end of a stamp that is one.
+fn stamped<T>(bytes: &[u8], begin: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let begin = begin.as_bytes();
     let mut rest = bytes;
-    while let Some(at) = rest.windows(begin.len()).position(|window| window == begin) {
+    while let Some(at) = memchr::memmem::find(rest, begin) {
         rest = &rest[at + begin.len()..];
-        let end = rest.iter().take(MAX_VERSION_BYTES).position(|byte| *byte == STAMP_END);
-        let version = end.and_then(|end| std::str::from_utf8(&rest[..end]).ok()?.parse().ok());
-        if version.is_some() {
-            return version;
+        let end = rest.iter().take(MAX_STAMP_BYTES).position(|byte| *byte == STAMP_END);
+        let found = end.and_then(|end| read(std::str::from_utf8(&rest[..end]).ok()?));
+        if found.is_some() {
+            return found;
         }
     }
     None
@@ -110,6 +140,21 @@ mod tests {
         assert_eq!(version_in(&bytes), None);
         bytes.extend(b"1.2.3-beta.1] and more");
         assert_eq!(version_in(&bytes).unwrap().to_string(), "1.2.3-beta.1");
+    }
+
+    #[test]
+    fn a_program_is_known_by_its_own_stamp() {
+        let found = |text: &str| {
+            program_in(text.as_bytes()).map(|it| format!("{} {}", it.name, it.version))
+        };
+        let both =
+            format!("{STAMP} {PROGRAM_BEGIN}other 1.0.0]{PROGRAM_BEGIN}kuzflow 1.2.3-rc.1] x");
+        assert_eq!(found(&both).as_deref(), Some("kuzflow 1.2.3-rc.1"));
+        let launcher = format!("\0{PROGRAM_BEGIN}kuzflow-launcher 0.2.0]");
+        assert_eq!(found(&launcher).as_deref(), Some("kuzflow-launcher 0.2.0"));
+        for other in [STAMP, "", PROGRAM_BEGIN, "kuzflow-program:[kuzflow 1.x]"] {
+            assert_eq!(found(other), None, "{other}");
+        }
     }
 
     #[test]

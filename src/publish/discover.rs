@@ -215,9 +215,9 @@ fn picture(folder: &Path, name: Option<&AppName>) -> Option<PathBuf> {
     let places = ["png", "svg"].into_iter().flat_map(|ending| {
         let names = stems.iter().map(move |stem| format!("{stem}.{ending}"));
         let names: Vec<String> = names.collect();
-        PICTURE_FOLDERS
-            .iter()
-            .flat_map(move |place| names.clone().into_iter().map(|name| Path::new(place).join(name)))
+        PICTURE_FOLDERS.iter().flat_map(move |place| {
+            names.clone().into_iter().map(|name| Path::new(place).join(name))
+        })
     });
     places.into_iter().find(|path| folder.join(path).is_file())
 }
@@ -276,7 +276,10 @@ mod tests {
         );
         let recipe = found.recipe;
         assert_eq!(recipe.entry.unwrap().to_string(), "module:ReText.__main__:main");
-        assert_eq!((recipe.folder, recipe.icon), (Some(PathBuf::new().into()), Some("icon.png".into())));
+        assert_eq!(
+            (recipe.folder, recipe.icon),
+            (Some(PathBuf::new().into()), Some("icon.png".into()))
+        );
         assert_eq!(
             (recipe.description.as_str(), recipe.requirements),
             ("An editor", Some("pyproject.toml".into()))

@@ -13,7 +13,7 @@ use super::metadata;
 use super::project::Project;
 use super::repository::{file_of, is_there, target, target_name, to_value};
 use super::transaction::{Transaction, TransactionStep};
-use crate::model::launcher::{MAX_LAUNCHER_BYTES, version_in};
+use crate::model::launcher::{self, MAX_LAUNCHER_BYTES, program_in, version_in};
 use crate::model::{Digest, Launcher, PieceTable, Platform, Version, publisher};
 use crate::trust::LAUNCHER_KEY;
 
@@ -61,6 +61,9 @@ impl Project {
             return Err(refuse(format!("it is a program for {os}, not for {}", launcher.platform)));
         }
         check_processor(&executable, &launcher.platform).map_err(refuse)?;
+        if let Some(other) = program_in(&executable).filter(|it| it.name != launcher::LAUNCHER) {
+            return Err(refuse(format!("it is {}, not {}", other.name, launcher::LAUNCHER)));
+        }
         let version = match (version_in(&executable), &launcher.version) {
             (Some(found), Some(stated)) if found != *stated => {
                 return Err(refuse(format!("it says that it is version {found}, not {stated}")));

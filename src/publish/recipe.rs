@@ -154,7 +154,10 @@ impl Recipe {
     ///
     /// # Errors
     /// [`NotForPlatform`] if it says it only of others.
-    pub(crate) fn entry_for(&self, platform: &Platform) -> Result<Option<&EntryPoint>, NotForPlatform> {
+    pub(crate) fn entry_for(
+        &self,
+        platform: &Platform,
+    ) -> Result<Option<&EntryPoint>, NotForPlatform> {
         let Some(entry) = &self.entry else { return Ok(None) };
         let absent = || NotForPlatform { setting: "entry", platform: platform.clone() };
         entry.of(platform).map(Some).ok_or_else(absent)

@@ -163,8 +163,8 @@ fn picture(tree: &Tree, side: u32) -> Option<RgbaImage> {
     let scale = pixels / size.width().max(size.height());
     // On whole pixels, or else straight edges are blurred.
     let margin = |length: f32| ((pixels - length * scale) / 2.0).round();
-    let transform =
-        Transform::from_scale(scale, scale).post_translate(margin(size.width()), margin(size.height()));
+    let transform = Transform::from_scale(scale, scale)
+        .post_translate(margin(size.width()), margin(size.height()));
     let mut pixmap = Pixmap::new(side, side)?;
     resvg::render(tree, transform, &mut pixmap.as_mut());
     let colours = pixmap.pixels().iter().map(|pixel| pixel.demultiply());

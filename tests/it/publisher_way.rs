@@ -19,6 +19,58 @@ fn listed(app: &Path) -> serde_json::Value {
     serde_json::from_str::<serde_json::Value>(&last).unwrap()["result"]["releases"].clone()
 }
 
+/// What differs between systems stands in one file; a platform that it leaves out is named.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_file_of_settings_serves_builds_for_all_systems() {
+    let (folder, app) = app_with("exit 0");
+    // The headers of a program for Windows; a script is one for Linux.
+    let mut program = [b"MZ".as_slice(), &[0; 58], &[0x80, 0, 0, 0]].concat();
+    program.resize(0x80, 0);
+    program.extend(b"PE\0\0\x64\x86");
+    program.resize(512, 0);
+    let windows = folder.path().join("windows");
+    fs::create_dir(&windows).unwrap();
+    fs::write(windows.join("app.exe"), program).unwrap();
+    let settings = app.join("kuzflow/kuzflow.toml");
+    let before = fs::read_to_string(&settings).unwrap();
+    let write = |entry: &str| {
+        let text = before
+            .replacen(
+                "folder = \"..\"\n",
+                "folder = { Linux = \"..\", Windows = \"../../windows\" }\n",
+                1,
+            )
+            .replacen(&format!("entry = \"exe:{PROGRAM}\"\n"), &format!("entry = {entry}\n"), 1);
+        fs::write(&settings, text).unwrap();
+    };
+    write("{ Linux = \"exe:run.sh\", Windows_AMD64 = \"exe:app.exe\" }");
+    let platforms = ["--platform", "Linux_x86_64", "--platform", "Windows_AMD64"];
+    let release = kuzflow(&app, &[&["release", "1.0.0", "--no-trial"], &platforms[..]].concat());
+    assert_eq!(release.code, 0, "{}", release.errors);
+    for (platform, program) in [("Linux_x86_64", "app/run.sh"), ("Windows_AMD64", "app/app.exe")] {
+        let package = format!("kuzflow/packages/my-app_1.0.0_{platform}.kuzflow");
+        let bytes = fs::read(app.join(&package)).unwrap();
+        let names = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+        let names: Vec<String> =
+            names.file_names().map(|name| name.unwrap().into_owned()).collect();
+        assert!(names.iter().any(|name| name == program), "{platform}: {names:?}");
+    }
+    let other = kuzflow(&app, &["release", "1.0.1", "--platform", "Darwin_arm64"]);
+    assert!(
+        other.errors.contains("entry in [app] of kuzflow.toml names none for Darwin_arm64; add entry.Darwin_arm64, or entry.Darwin"),
+        "{}",
+        other.errors
+    );
+    write("{ linux = \"exe:run.sh\" }");
+    let mistyped = kuzflow(&app, &["release", "1.0.1"]);
+    assert!(
+        mistyped.errors.contains("\"linux\" is no platform; write Linux"),
+        "{}",
+        mistyped.errors
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_release_is_one_call_and_says_what_comes_next() {

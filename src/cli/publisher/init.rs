@@ -19,6 +19,7 @@ use crate::publish::bundling::{self, ArchiveSource};
 use crate::publish::discover::Discovered;
 use crate::publish::recipe::Recipe;
 use crate::publish::{InitOptions, Project, ProjectSettings, Runtimes, address};
+use crate::real_path;
 
 /// The text below `kuzflow init --help`.
 pub(super) const HELP: &str = "\
@@ -123,7 +124,7 @@ pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbEr
     }
     let found = discovered(&arguments, &app_folder);
     let folder = arguments.folder.unwrap_or_else(|| app_folder.join(project::USUAL_NAME));
-    let folder = real_path::tidy(&folder);
+    let folder = real_path::simplified(&folder);
     if let Some(warning) = is_deleted_by_builds(&app_folder, &folder) {
         return Err(warning.into());
     }
@@ -279,7 +280,8 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     let built = match (&recipe.folder, &recipe.entry) {
         (Some(app), Some(entry)) => {
             let shown = |app: &PathBuf| relative_to(Path::new("."), &folder.join(app));
-            let apps: Vec<String> = app.values().map(|app| shown(app).display().to_string()).collect();
+            let apps: Vec<String> =
+                app.values().map(|app| shown(app).display().to_string()).collect();
             format!("what releases are made of: {entry} from {}; look it over", apps.join(", "))
         }
         _ => "set folder and entry in [app]: what releases are made of".to_owned(),

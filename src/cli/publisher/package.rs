@@ -1,6 +1,7 @@
 //! `kuzflow package`: makes the installers of a published release, for every system, on this one.
 
 mod launchers;
+mod warnings;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use self::launchers::LauncherFile;
 use super::shared::VerbError;
+use super::shared::faults::Faults;
 use super::shared::output::Say;
 use super::shared::place::PUBLISHER_LOCK_TIMEOUT;
 use super::shared::project;
@@ -19,8 +21,9 @@ use crate::app::streams::error_line;
 use crate::app::{Ending, shortcuts};
 use crate::host;
 use crate::installers::{
-    Format, InstallerRecord, Measured, Payload, PayloadSources, Product, ProductSources, Signers,
-    UNIVERSAL, add_to_index, finished_launcher, installers_in, write_file, write_launcher,
+    Format, InstallerFaults, InstallerRecord, Measured, Payload, PayloadSources, Product,
+    ProductSources, Signers, UNIVERSAL, add_to_index, finished_launcher, installers_in, write_file,
+    write_launcher,
 };
 use crate::model::made_file::SHIPPED_LAUNCHERS;
 use crate::model::{Platform, Release, Version};
@@ -28,7 +31,6 @@ use crate::publish::Project;
 use crate::publish::bundle::BundleRequest;
 use crate::publish::transaction::when_free;
 use crate::real_path;
-use crate::settings::Settings;
 
 /// The text below `kuzflow package --help`.
 pub(super) const HELP: &str = "\
@@ -81,24 +83,31 @@ pub(super) struct PackageArguments {
 /// Makes the installers.
 pub(super) fn package(arguments: &PackageArguments, say: &Say) -> Result<Ending, VerbError> {
     let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
-    let releases = project.releases()?;
+    // All that is wrong is named in one go, before anything is written.
+    let mut faults = Faults::default();
+    let releases = faults.of(project.releases()).unwrap_or_default();
     let launchers = match arguments.launchers.as_slice() {
-        [] => found_launchers(&project, &releases, arguments)?,
-        named => launchers::checked(named.to_vec())?,
+        [] => found_launchers(&project, &releases, arguments),
+        named => named.to_vec(),
     };
-    let formats = formats(&arguments.formats, &launchers)?;
-    // All that can be wrong with the settings is named before anything is written.
-    let signers = Signers::new(&project.settings().sign, project.folder(), error_line)?;
+    let launchers = launchers::checked(launchers, say, &mut faults);
+    let formats = faults.of(formats(&arguments.formats, &launchers)).unwrap_or_default();
+    let signers = Signers::new(&project.settings().sign, project.folder(), error_line);
+    let signers = faults.of(signers);
     for format in &formats {
-        format.check_tools()?;
+        faults.of(format.check_tools());
     }
-    warn_of_settings(&project)?;
-    warn_of_missing_words(&project);
-    let jobs = jobs(&launchers, &releases, arguments, &project)?;
-    warn_of_icon(&project, &jobs);
-    let out = arguments.out.as_deref().map(real_path::tidy);
+    let is_readable = faults.of(warnings::of_settings(&project)).is_some();
+    warnings::of_missing_words(&project);
+    let jobs = jobs(&launchers, &releases, arguments, &project, &mut faults);
+    if let Some(job) = jobs.first().filter(|_| is_readable) {
+        faults.of(Payload::check_settings(&job.product, &project.launcher_folder()));
+    }
+    let out = arguments.out.as_deref().map(real_path::simplified);
     let out = out.unwrap_or_else(|| project.folder().join(INSTALLERS));
-    check_places(&out, &jobs, &formats)?;
+    check_places(&out, &jobs, &formats, &mut faults);
+    let signers = faults.none(signers)?;
+    warnings::of_icon(&project, jobs.first().map(|job| &job.product));
     std::fs::create_dir_all(&out)
         .map_err(|error| format!("cannot create {}: {error}", out.display()))?;
     let mut made = Vec::new();
@@ -146,37 +155,45 @@ fn jobs<'a>(
     releases: &'a [Release],
     arguments: &PackageArguments,
     project: &Project,
-) -> Result<Vec<Job<'a>>, VerbError> {
-    let time = source_date()?;
+    faults: &mut Faults,
+) -> Vec<Job<'a>> {
+    let time = faults.of(source_date()).flatten();
     let mut jobs: Vec<Job> = Vec::new();
     for LauncherFile { platform, path } in launchers {
-        let release = chosen(releases, platform, arguments, project)?;
+        let Some(release) = faults.of(chosen(releases, platform, arguments, project)) else {
+            continue;
+        };
         let is_mac = platform.os == Format::Dmg.system();
         let earlier = jobs.iter_mut().find(|job| is_mac && job.platform.os == platform.os);
         if let Some(earlier) = earlier {
-            earlier.add(path, release)?;
+            faults.of(earlier.add(path, release));
             continue;
         }
-        jobs.push(Job {
+        let product = faults.all(product(project, release, time));
+        jobs.extend(product.map(|product| Job {
             platform: platform.clone(),
             launchers: vec![path],
             releases: vec![release],
-            product: product(project, release, time)?,
-        });
+            product,
+        }));
     }
-    Ok(jobs)
+    if jobs.is_empty() {
+        // Without a release, the settings are looked at all the same.
+        faults.all(product_of(project, &Version::new(0, 0, 0), host::now(), time));
+    }
+    jobs
 }
 
 /// Refuses a folder in which a file of another kind has the name of an installer, or whose list of
 /// installers is another program's.
-fn check_places(out: &Path, jobs: &[Job<'_>], formats: &[Format]) -> Result<(), VerbError> {
-    installers_in(out)?;
+fn check_places(out: &Path, jobs: &[Job<'_>], formats: &[Format], faults: &mut Faults) {
+    faults.of(installers_in(out));
     for job in jobs {
         for format in formats.iter().filter(|format| format.system() == job.platform.os) {
-            format.check_place(&out.join(format.file_name(&job.product, &job.platform)))?;
+            let path = out.join(format.file_name(&job.product, &job.platform));
+            faults.of(format.check_place(&path));
         }
     }
-    Ok(())
 }
 
 impl<'a> Job<'a> {
@@ -249,7 +266,7 @@ fn found_launchers(
     project: &Project,
     releases: &[Release],
     arguments: &PackageArguments,
-) -> Result<Vec<LauncherFile>, String> {
+) -> Vec<LauncherFile> {
     let is_wanted = |platform: &Platform| {
         let formats = arguments.formats.iter();
         let mut formats =
@@ -272,7 +289,7 @@ fn found_launchers(
     if found.is_empty() {
         found.push(LauncherFile::beside());
     }
-    launchers::checked(found)
+    found
 }
 
 /// The formats that were named; without names all that fit a launcher.
@@ -339,19 +356,28 @@ pub(super) fn product(
     project: &Project,
     release: &Release,
     time: Option<Time>,
-) -> Result<Product, VerbError> {
+) -> Result<Product, InstallerFaults> {
+    product_of(project, &release.container.version, release.published, time)
+}
+
+fn product_of(
+    project: &Project,
+    version: &Version,
+    published: Time,
+    time: Option<Time>,
+) -> Result<Product, InstallerFaults> {
     let name = &project.settings().display_name;
     let letter = shortcuts::letter_of(name).unwrap_or_default();
     let menu = shortcuts::menu_texts(name);
-    Ok(Product::read(ProductSources {
+    Product::read(ProductSources {
         settings: project.settings(),
         folder: project.folder(),
-        version: &release.container.version,
-        published: release.published,
+        version,
+        published,
         menu: &menu,
         letter: &letter,
         time,
-    })?)
+    })
 }
 
 /// The release in one file, which is deleted at the end.
@@ -385,62 +411,4 @@ pub(super) fn source_date() -> Result<Option<Time>, String> {
     let time = seconds.and_then(|seconds| Time::from_second(seconds).ok());
     time.map(Some)
         .ok_or_else(|| format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds since 1970"))
-}
-
-/// Warns of what the icons lack that are drawn from an SVG.
-fn warn_of_icon(project: &Project, jobs: &[Job<'_>]) {
-    let icon = project.settings().recipe.icon.as_deref().unwrap_or(Path::new("icon"));
-    if let Some(reason) = jobs.first().and_then(|job| job.product.icon.warning()) {
-        error_line(&format!("warning: {} {reason}", icon.display()));
-    }
-}
-
-/// Warns of words that package managers and people look for, and that only the publisher knows.
-fn warn_of_missing_words(project: &Project) {
-    let recipe = &project.settings().recipe;
-    let has_address = recipe.publisher.as_ref().is_some_and(|publisher| publisher.contains('<'));
-    let missing: Vec<&str> = [
-        (!has_address, "publisher (\"Name <address>\")"),
-        (recipe.description.trim().is_empty(), "description"),
-    ]
-    .into_iter()
-    .filter_map(|(is_missing, name)| is_missing.then_some(name))
-    .collect();
-    if !missing.is_empty() {
-        error_line(&format!(
-            "warning: [app] in kuzflow.toml has no {}; installers put the app's name there, and tools that check packages object",
-            missing.join(" and no ")
-        ));
-    }
-}
-
-/// Warns of what users would notice: a launcher that only asks this computer, and another name of
-/// the app than the one in kuzflow.toml.
-fn warn_of_settings(project: &Project) -> Result<(), VerbError> {
-    let path = project.launcher_folder().join("launcher.toml");
-    let settings = Settings::read(&path)?;
-    let name = &project.settings().display_name;
-    // An installer puts the name there if none stands there, or only the app's own.
-    let has_name =
-        !settings.display_name.is_empty() && settings.display_name != settings.app.as_str();
-    if has_name && settings.display_name != *name {
-        error_line(&format!(
-            "warning: {} calls the app {:?}, kuzflow.toml calls it {name:?}; the launcher's windows will show the first until a release is installed",
-            path.display(),
-            settings.display_name
-        ));
-    }
-    let is_local = |url: &url::Url| match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if settings.nodes.iter().all(|node| is_local(&node.url)) {
-        error_line(&format!(
-            "warning: {} names only this computer; put the address of your server there before others get the installers",
-            path.display()
-        ));
-    }
-    Ok(())
 }

@@ -13,6 +13,7 @@ use super::shared::project;
 use crate::app::Ending;
 use crate::installers::{InstallerRecord, installers_in};
 use crate::publish::Project;
+use crate::real_path;
 use crate::site::{Site, SiteRelease, write_site};
 
 /// The text below `kuzflow site --help`.
@@ -42,7 +43,7 @@ pub(super) struct SiteArguments {
 pub(super) fn site(arguments: &SiteArguments, say: &Say) -> Result<Ending, VerbError> {
     let project = Project::open(&project::folder(arguments.repo.as_deref())?)?;
     let usual = || project.folder().join(INSTALLERS);
-    let folder = arguments.installers.as_deref().map_or_else(usual, real_path::tidy);
+    let folder = arguments.installers.as_deref().map_or_else(usual, real_path::simplified);
     let installers = installers_in(&folder)?;
     if installers.is_empty() {
         let folder = folder.display();

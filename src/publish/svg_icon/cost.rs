@@ -66,7 +66,11 @@ impl<'a, 'text> Elements<'a, 'text> {
     fn count(&mut self, node: Node<'a, 'text>, depth: u32) -> Result<(u64, u32), String> {
         let too_deep = "has parts in one another too often, or in themselves; ungroup some of them, or save it as a PNG";
         if let Some((count, height)) = self.measured.get(&node.id()) {
-            return if depth + height > MAX_DEPTH { Err(too_deep.into()) } else { Ok((*count, *height)) };
+            return if depth + height > MAX_DEPTH {
+                Err(too_deep.into())
+            } else {
+                Ok((*count, *height))
+            };
         }
         if depth >= MAX_DEPTH {
             return Err(too_deep.into());

@@ -27,22 +27,21 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn each_size_is_drawn_by_itself_and_the_same_way_each_time() {
-    let icon = draw(&ring("100 100")).unwrap();
+    let [icon, again] = [(); 2].map(|()| draw(&ring("100 100")).unwrap());
     for side in SIDES {
         let png = icon.png(side).unwrap();
-        assert_eq!(Some(&png), draw(&ring("100 100")).unwrap().png(side).as_ref());
+        assert_eq!(Some(&png), again.png(side).as_ref());
         let picture = image::load_from_memory(&png).unwrap().into_rgba8();
         assert_eq!(picture.dimensions(), (side, side));
         assert_eq!(picture.get_pixel(0, 0).0, [0x20, 0x40, 0xc0, 255]);
         // The ring's edge is at most one pixel wide at each place where a row through the middle
         // crosses it; in an enlarged picture it would be wider.
         let row = |at: u32| picture.get_pixel(at, side / 2).0;
-        let is_pure = |pixel: [u8; 4]| {
-            [[0x20, 0x40, 0xc0, 255], [0xe0, 0x20, 0x10, 255]].contains(&pixel)
-        };
+        let is_pure =
+            |pixel: [u8; 4]| [[0x20, 0x40, 0xc0, 255], [0xe0, 0x20, 0x10, 255]].contains(&pixel);
         let mixed = (0..side).filter(|at| !is_pure(row(*at))).count();
         assert!(mixed <= if side < 40 { 8 } else { 4 }, "{side}: {mixed}");
-        assert!(side < 32 || row(side * 24 / 100)[0] > 0xd0, "{side}: no ring");
+        assert!(side < 32 || row(side / 5)[0] > 0xd0, "{side}: no ring");
     }
     assert_eq!(icon.png(33), None);
     assert_eq!(icon.picture(33).unwrap().width(), 40);
@@ -53,7 +52,8 @@ fn each_size_is_drawn_by_itself_and_the_same_way_each_time() {
 #[test]
 fn a_small_size_has_more_than_a_shrunk_picture_would_have() {
     // One line between whole pixels of 16: drawn by itself it is black, shrunk from 20 it is grey.
-    let line = svg("<path d=\"M0 0h100v100H0z\" fill=\"#fff\"/><path d=\"M50 0h6.25v100h-6.25z\"/>");
+    let line =
+        svg("<path d=\"M0 0h100v100H0z\" fill=\"#fff\"/><path d=\"M50 0h6.25v100h-6.25z\"/>");
     let icon = draw(&line).unwrap();
     let drawn = icon.picture(16).unwrap();
     assert_eq!(drawn.get_pixel(8, 8).0, [0, 0, 0, 255]);
@@ -65,7 +65,11 @@ fn a_small_size_has_more_than_a_shrunk_picture_would_have() {
 
 #[test]
 fn what_is_not_square_stands_in_the_middle() {
-    let icon = draw(&svg("").replace("viewBox=\"0 0 100 100\">", "viewBox=\"0 0 100 50\"><rect width=\"100\" height=\"50\"/>")).unwrap();
+    let icon = draw(&svg("").replace(
+        "viewBox=\"0 0 100 100\">",
+        "viewBox=\"0 0 100 50\"><rect width=\"100\" height=\"50\"/>",
+    ))
+    .unwrap();
     let picture = icon.picture(64).unwrap();
     let opacity = |y: u32| picture.get_pixel(32, y).0[3];
     assert_eq!((opacity(15), opacity(16), opacity(47), opacity(48)), (0, 255, 255, 0));
@@ -131,7 +135,11 @@ fn what_is_no_drawing_is_named() {
         ("<svg", "is no SVG that can be read"),
         ("", "is no SVG that can be read"),
         (&svg(""), "shows nothing when it is drawn"),
-        (&svg("<rect width=\"9\" height=\"9\"/>").replace("viewBox", "width=\"0\" height=\"0\" x"), "is no SVG that can be drawn"),
+        (
+            &svg("<rect width=\"9\" height=\"9\"/>")
+                .replace("viewBox", "width=\"0\" height=\"0\" x"),
+            "is no SVG that can be drawn",
+        ),
     ] {
         assert!(refused(text).starts_with(reason), "{text}: {}", refused(text));
     }
@@ -158,19 +166,24 @@ fn a_small_file_that_asks_for_too_much_is_refused_at_once() {
         "<feFlood/>".repeat(21)
     );
     let entities = "<!DOCTYPE svg [<!ENTITY a \"aaaaaaaaaa\">".to_owned()
-        + &(0..9).map(|at| {
-            let before = if at == 0 { "a".to_owned() } else { format!("e{}", at - 1) };
-            format!("<!ENTITY e{at} \"{}\">", format!("&{before};").repeat(10))
-        }).collect::<String>();
+        + &(0..9)
+            .map(|at| {
+                let before = if at == 0 { "a".to_owned() } else { format!("e{}", at - 1) };
+                format!("<!ENTITY e{at} \"{}\">", format!("&{before};").repeat(10))
+            })
+            .collect::<String>();
     let marker = format!(
         "<marker id=\"m\">{}</marker><path marker-mid=\"url(#m)\" d=\"{}\"/>",
         "<rect width=\"1\" height=\"1\"/>".repeat(500),
         "M1 1l1 1".repeat(500),
     );
     let bombs = [
-        (nested(10, 9), "has too many parts for an icon (1"),
+        (nested(10, 9), "has too many parts for an icon (2469135791 elements"),
         (nested(1, 200), "has parts in one another too often"),
-        (svg("<g id=\"a\"><use xlink:href=\"#a\"/></g>"), "has parts in one another too often, or in themselves"),
+        (
+            svg("<g id=\"a\"><use xlink:href=\"#a\"/></g>"),
+            "has parts in one another too often, or in themselves",
+        ),
         (svg(&deep), "has parts in one another too often"),
         (svg(&"<g/>".repeat(60_000)), "has too many parts for an icon (60001 elements"),
         (svg(&"<g/>".repeat(100_001)), "is no SVG that can be read: nodes limit"),

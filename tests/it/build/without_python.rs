@@ -102,7 +102,8 @@ fn an_icon_that_is_an_svg_is_in_the_release_as_a_picture_and_as_a_drawing() {
     request.entry = "exe:program".parse().unwrap();
     request.icon = Some("logo.svg".into());
     let drawing = |inner: &str| {
-        let svg = format!("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>{inner}</svg>");
+        let svg =
+            format!("<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>{inner}</svg>");
         fs::write(app.join("logo.svg"), svg).unwrap();
     };
     drawing("<circle cx='4' cy='4' r='4'/>");

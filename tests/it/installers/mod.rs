@@ -184,13 +184,16 @@ fn what_users_would_wonder_at_is_warned_of() {
         !reported.contains("does not look like") && !reported.contains("calls the app"),
         "{reported}"
     );
-    for other in ["/bin/true", env!("CARGO_BIN_EXE_kuzflow")] {
-        let reported = warnings(other);
-        assert!(
-            reported.contains(&format!("{other} does not look like the launcher")),
-            "{reported}"
-        );
-    }
+    let other = "/bin/true";
+    let reported = warnings(other);
+    assert!(reported.contains(&format!("{other} does not look like the launcher")), "{reported}");
+    // An older publisher's tool, which does not say in its file which program it is.
+    let unstamped = stamped(&shop, "kuzflow", env!("CARGO_BIN_EXE_kuzflow"), "kuzflow-xxxxxxx:[");
+    let reported = warnings(text(&unstamped));
+    assert!(reported.contains("kuzflow does not look like the launcher"), "{reported}");
+    let older = stamped(&shop, "older", own, "kuzflow-program:[kuzflow-launcher 0.0.9]");
+    let reported = warnings(text(&older));
+    assert!(reported.contains("is of version 0.0.9, older than this kuzflow ("), "{reported}");
     let settings = folder.join("launcher/launcher.toml");
     let mut before: toml::Table = fs::read_to_string(&settings).unwrap().parse().unwrap();
     before.insert("display_name".to_owned(), "Its former name".into());
@@ -198,6 +201,71 @@ fn what_users_would_wonder_at_is_warned_of() {
     let reported = warnings(own);
     assert!(
         reported.contains("calls the app \"Its former name\", kuzflow.toml calls it"),
+        "{reported}"
+    );
+}
+
+/// A copy of a program with other bytes in place of its stamp's beginning.
+fn stamped(shop: &Shop, name: &str, program: &str, stamp: &str) -> PathBuf {
+    let begin = b"kuzflow-program:[kuzflow";
+    let path = shop.world.path(name);
+    let stripped = Command::new("strip").arg("-o").arg(&path).arg(program).status();
+    assert!(stripped.unwrap().success());
+    let mut bytes = fs::read(&path).unwrap();
+    let found: Vec<usize> = memchr::memmem::find_iter(&bytes, begin).collect();
+    assert!(!found.is_empty(), "{program} says which program it is");
+    for at in found {
+        bytes[at..at + stamp.len()].copy_from_slice(stamp.as_bytes());
+    }
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn all_that_is_wrong_is_named_in_one_go() {
+    let shop = Shop::new();
+    let folder = shop.world.path("publisher");
+    let settings = folder.join("kuzflow.toml");
+    let before = fs::read_to_string(&settings).unwrap();
+    let after = before
+        .replacen("[app]\n", "[app]\nicon = \"../publisher/./none.png\"\n", 1)
+        .replace("hello@example.com", "hello")
+        .replace("license.txt", "none.txt")
+        .replace("https://www.example.com/", "ftp://example.com/")
+        .replace("\"Office\"", "\"Office & more\"");
+    fs::write(&settings, after + "\n[sign]\nwindows = [\"sign\"]\n").unwrap();
+    let mut launcher: toml::Table =
+        fs::read_to_string(folder.join("launcher/launcher.toml")).unwrap().parse().unwrap();
+    launcher.insert("icon".to_owned(), "own.png".into());
+    fs::write(folder.join("launcher/launcher.toml"), launcher.to_string()).unwrap();
+    let package = |launcher: &str| {
+        let launcher = format!("{}={launcher}", Platform::current());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kuzflow"));
+        command.args(["package", "--repo", text(&folder), "--launcher", &launcher]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!folder.join("installers").exists());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let reported = package(env!("CARGO_BIN_EXE_kuzflow"));
+    for words in [
+        "error: nothing is written; 7 things are to be mended first:\n",
+        "  - [app] publisher in kuzflow.toml cannot be used: ",
+        "publisher/none.png: ",
+        "publisher/none.txt: ",
+        "  - [app] homepage in kuzflow.toml cannot be used: ",
+        "  - [app] categories in kuzflow.toml cannot be used: ",
+        "  - [sign] in kuzflow.toml: ",
+        "kuzflow is kuzflow, not kuzflow-launcher; users would",
+    ] {
+        assert!(reported.contains(words), "{words}: {reported}");
+    }
+    assert!(!reported.contains("/./") && !reported.contains("/../"), "{reported}");
+    // What only the shipped settings have comes when the rest is mended.
+    fs::write(&settings, before).unwrap();
+    let reported = package("/bin/true");
+    assert!(
+        reported.contains("error: ") && reported.contains("has an icon of its own"),
         "{reported}"
     );
 }

@@ -14,7 +14,8 @@ fn with_icon(shop: &Shop, svg: &str) {
     let settings = shop.world.path("publisher/kuzflow.toml");
     let before = fs::read_to_string(&settings).unwrap();
     if !before.contains("icon.svg") {
-        fs::write(&settings, before.replacen("[app]\n", "[app]\nicon = \"icon.svg\"\n", 1)).unwrap();
+        fs::write(&settings, before.replacen("[app]\n", "[app]\nicon = \"icon.svg\"\n", 1))
+            .unwrap();
     }
     fs::write(shop.world.path("publisher/icon.svg"), svg).unwrap();
 }

@@ -4,26 +4,25 @@
 //! In: `--launcher`, the publisher's folder, the folder of this program. Out: a file for each
 //! platform. Never: a file that is no program for its platform; two files for one platform.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::app::streams::error_line;
+use crate::cli::publisher::shared::faults::Faults;
+use crate::cli::publisher::shared::output::Say;
 use crate::host;
-use crate::model::Platform;
-use crate::model::launcher::version_in;
+use crate::model::launcher::{LAUNCHER, own_version, program_in, version_in};
+use crate::model::{Platform, Version};
 use crate::publish::launcher::{check_processor, system_of};
+use crate::real_path;
 
 /// The folder for launchers, in the publisher's folder and beside this program: in it a folder for
 /// each platform.
 pub(super) const FOLDER: &str = "launchers";
 /// Where a package of a Linux distribution has that folder, from the folder of this program.
 const INSTALLED: &str = "../lib/kuzflow";
-/// The launcher's usual name.
-const LAUNCHER: &str = "kuzflow-launcher";
-/// The beginning of a program that says what it is for.
-const HEADER_BYTES: u64 = 64 << 10;
 
 /// A launcher and the platform that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl FromStr for LauncherFile {
             .split_once('=')
             .ok_or("expected a platform and a file, for example Linux_x86_64=kuzflow-launcher")?;
         let platform = platform.parse::<Platform>().map_err(|error| error.to_string())?;
-        Ok(Self { platform, path: path.into() })
+        Ok(Self { platform, path: real_path::simplified(Path::new(path)) })
     }
 }
 
@@ -99,48 +98,72 @@ fn first_of_each(all: Vec<LauncherFile>) -> Vec<LauncherFile> {
     first
 }
 
-/// The same launchers, if each is a program for its platform and no platform has two.
-pub(super) fn checked(launchers: Vec<LauncherFile>) -> Result<Vec<LauncherFile>, String> {
-    for (index, LauncherFile { platform, path }) in launchers.iter().enumerate() {
+/// The launchers, one for each platform; says which they are, and what is wrong with them.
+pub(super) fn checked(
+    launchers: Vec<LauncherFile>,
+    say: &Say,
+    faults: &mut Faults,
+) -> Vec<LauncherFile> {
+    for (index, LauncherFile { platform, .. }) in launchers.iter().enumerate() {
         if launchers[..index].iter().any(|earlier| earlier.platform == *platform) {
-            return Err(format!("there are two launchers for {platform}; name one"));
+            faults.add(format!("there are two launchers for {platform}; name one"));
         }
-        check_launcher(path, platform)?;
-        warn_of_no_launcher(path);
     }
-    Ok(launchers)
+    let first = first_of_each(launchers);
+    for LauncherFile { platform, path } in &first {
+        match check(path, platform) {
+            Ok(Some(version)) => {
+                say.line(&format!("{}: {LAUNCHER} {version} for {platform}", path.display()));
+                warn_of_old(path, &version);
+            }
+            Ok(None) => error_line(&format!(
+                "warning: {} does not look like the launcher, which is called {LAUNCHER}; users would start this program in place of it",
+                path.display()
+            )),
+            Err(fault) => faults.add(fault),
+        }
+    }
+    first
 }
 
-/// Warns of a program that looks like another one than the launcher: users would start it under the
-/// app's name. Only a warning, since a launcher of one's own may say no version.
-fn warn_of_no_launcher(path: &Path) {
-    let is_publishers = path.file_stem().is_some_and(|name| name == "kuzflow");
-    let is_launcher = std::fs::read(path).is_ok_and(|program| version_in(&program).is_some());
-    if is_publishers || !is_launcher {
+fn warn_of_old(path: &Path, version: &Version) {
+    let own = own_version();
+    if *version < own {
         error_line(&format!(
-            "warning: {} does not look like the launcher, which is called {LAUNCHER}; users would start this program in place of it",
+            "warning: {} is of version {version}, older than this kuzflow ({own}); if a newer launcher is there, give that",
             path.display()
         ));
     }
 }
 
-/// Refuses a file that is no program for `platform`.
-fn check_launcher(path: &Path, platform: &Platform) -> Result<(), String> {
+/// Refuses a file that is no program for `platform`, or another one of this project's programs.
+/// Returns the launcher's version; `None` if the file does not say that it is the launcher, which is
+/// no fault: one of somebody's own need not say so.
+fn check(path: &Path, platform: &Platform) -> Result<Option<Version>, String> {
     let shown = path.display();
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut start));
-    match (read, system_of(&start)) {
-        (Ok(_), Some(system)) if system == platform.os => {
-            check_processor(&start, platform).map_err(|reason| format!("{shown}: {reason}"))
+    let program = std::fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            format!("there is no launcher {shown}; name it with --launcher {platform}=FILE")
         }
-        (Ok(_), Some(system)) => {
-            Err(format!("{shown} is a program for {system}, not for {platform}"))
+        _ => format!("cannot read the launcher {shown}: {error}"),
+    })?;
+    match system_of(&program) {
+        Some(system) if system == platform.os => {}
+        Some(system) => {
+            return Err(format!("{shown} is a program for {system}, not for {platform}"));
         }
-        (Err(error), _) if error.kind() == ErrorKind::NotFound => {
-            Err(format!("there is no launcher {shown}; name it with --launcher {platform}=FILE"))
-        }
-        (Err(error), _) => Err(format!("cannot read the launcher {shown}: {error}")),
-        _ => Err(format!("{shown} is no program")),
+        None => return Err(format!("{shown} is no program")),
+    }
+    check_processor(&program, platform).map_err(|reason| format!("{shown}: {reason}"))?;
+    match program_in(&program) {
+        Some(found) if found.name == LAUNCHER => Ok(Some(found.version)),
+        Some(found) => Err(format!(
+            "{shown} is {}, not {LAUNCHER}; users would start it in place of the app",
+            found.name
+        )),
+        // Older programs say only their version, the same in all of them.
+        None if path.file_stem().is_some_and(|name| name == "kuzflow") => Ok(None),
+        None => Ok(version_in(&program)),
     }
 }
 

@@ -3,9 +3,10 @@
 //! ```text
 //! place    the publisher's folder and its keys    project   where that folder is    passwords   of keys
 //! offered  what a release became                  progress  bars                    output      lines and JSON
-//! upload   what follows a change of the repository
+//! upload   what follows a change of the repository      faults    all that is wrong in one error
 //! ```
 
+pub(crate) mod faults;
 pub(crate) mod offered;
 pub(crate) mod output;
 pub(crate) mod passwords;

@@ -156,7 +156,12 @@ fn imports_that_nothing_answers_are_warned_of() {
 #[test]
 fn pictures_and_files_that_are_not_what_they_should_be_are_refused() {
     let (folder, request) = request(
-        &[("run", "#!/bin/sh\n"), ("icon.svg", "<svg xmlns='x'/>"), ("empty.png", ""), ("icon.txt", "GIF8")],
+        &[
+            ("run", "#!/bin/sh\n"),
+            ("icon.svg", "<svg xmlns='x'/>"),
+            ("empty.png", ""),
+            ("icon.txt", "GIF8"),
+        ],
         "exe:run",
     );
     let request = BuildRequest { runtime: Runtime::None, ..request };
