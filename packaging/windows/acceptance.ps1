@@ -258,6 +258,32 @@ try {
         $class = (Get-Content (Join-Path $launcherHome 'desktop.json') -Raw -Encoding UTF8 | ConvertFrom-Json).class
         (Get-Item "HKCU:\Software\Classes\$class\shell\open\command").GetValue('').StartsWith("`"$launcher`"")
     }
+    # A launcher with a signature, by certificates of this script's own. Nobody trusts them: the launcher compares publishers.
+    $certificate = @{}
+    foreach ($name in 'Kuzflow Acceptance', 'Somebody Else') {
+        $certificate[$name] = New-SelfSignedCertificate -Type CodeSigningCert -Subject "CN=$name" -CertStoreLocation Cert:\CurrentUser\My
+    }
+    function Sign([string] $path, [string] $name) { Set-AuthenticodeSignature -FilePath $path -Certificate $certificate[$name] | Out-Null }
+    # The launcher with another version in its file, signed.
+    function LauncherOf([string] $version, [string] $name) {
+        $path = Join-Path $root "launcher $version.exe"
+        $latin = [Text.Encoding]::GetEncoding(28591)
+        $text = $latin.GetString([IO.File]::ReadAllBytes((Join-Path $Programs 'kuzflow-launcher.exe')))
+        $stamped = [regex]::Replace($text, 'kuzflow-launcher-version:\[\d\.\d\.\d\]', "kuzflow-launcher-version:[$version]")
+        [IO.File]::WriteAllBytes($path, $latin.GetBytes($stamped))
+        Sign $path $name
+        $path
+    }
+    Sign $launcher 'Kuzflow Acceptance'
+    Publisher @('publish-launcher', (LauncherOf '9.0.0' 'Kuzflow Acceptance'), '--repo', $publisher)
+    Check 'a signed launcher gives way to a newer one of the same publisher' {
+        Launcher @('update') | Out-Null
+        $subject = (Get-AuthenticodeSignature $launcher).SignerCertificate.Subject
+        (Result @('self-test')).version -eq '9.0.0' -and $subject -eq 'CN=Kuzflow Acceptance'
+    }
+    Check 'one of another publisher is not even published' {
+        (Run $kuzflow @('publish-launcher', (LauncherOf '9.0.1' 'Somebody Else'), '--repo', $publisher)).Code -eq 1
+    }
     Check 'a file held open by another program does not stop an uninstall from being ended later' {
         $held = [IO.File]::Open((Join-Path $launcherHome 'containers\acceptance_1.3.1_Windows_AMD64\app\app.exe'), 'Open', 'Read', 'None')
         try { Launcher @('uninstall', '--yes') | Out-Null } finally { $held.Close() }
@@ -301,6 +327,7 @@ try {
 } catch {
     $script:failed += "the script: $($_.Exception.Message)"
 } finally {
+    Get-ChildItem Cert:\CurrentUser\My | Where-Object { 'CN=Kuzflow Acceptance', 'CN=Somebody Else' -contains $_.Subject } | Remove-Item -ErrorAction SilentlyContinue
     if ($server) { Stop-Process -Id $server.Id -Force -ErrorAction SilentlyContinue }
     Get-Process app -ErrorAction SilentlyContinue | Where-Object { $_.Path -and $_.Path.StartsWith($root) } | Stop-Process -Force
     cmd /c "rmdir /s /q `"\\?\$root`"" 2>$null | Out-Null

@@ -36,6 +36,13 @@ fn the_launchers_entry_opens_documents_and_forgets_them_with_the_app() {
     assert!(value(&format!(r"{app}.txt\shell\open\command")).is_some());
     assert_ne!(value(".txt"), Some(format!("{app}.txt")), "a common type is never taken over");
 
+    // A later installer brings another name for them.
+    let lines = table("kuzflow-test-a").replace("Label file", "Picture with labels");
+    with_documents(&world, &(lines + &table("txt")));
+    assert_eq!(world.say(&["shortcut"]).code, 0);
+    assert_eq!(value(&class).as_deref(), Some("Picture with labels"));
+    assert_eq!(world.say(&["shortcut"]).code, 3, "nothing has changed");
+
     // A later installer brings other documents.
     with_documents(&world, &table("kuzflow-test-b"));
     assert_eq!(world.say(&["shortcut"]).code, 0);

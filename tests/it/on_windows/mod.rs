@@ -3,12 +3,15 @@
 mod documents;
 mod exit_codes;
 mod handing_over;
+mod hooks;
 mod hot;
 mod killed;
 mod links;
 mod names;
+mod old_shortcuts;
 mod open_files;
 mod screen;
+mod signed;
 mod window;
 
 use std::collections::BTreeMap;
