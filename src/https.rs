@@ -69,6 +69,27 @@ pub(crate) async fn download(address: Url, sink: &mut DownloadSink<'_>) -> io::R
     Ok(())
 }
 
+/// Fetches a document of at most `limit` bytes, with a token if that is not empty.
+#[cfg(feature = "publisher")]
+pub(crate) async fn get_with_token(address: Url, token: &str, limit: usize) -> io::Result<Vec<u8>> {
+    let failed = |error: Error| io::Error::other(error.without_url());
+    let build = || Ok(Client::builder().connect_timeout(IDLE_TIMEOUT).read_timeout(IDLE_TIMEOUT));
+    let mut request = client(build).map_err(failed)?.get(address);
+    if !token.is_empty() {
+        request = request.bearer_auth(token);
+    }
+    let mut response =
+        request.send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+    let mut body = Vec::new();
+    while let Some(part) = response.chunk().await.map_err(failed)? {
+        if body.len() + part.len() > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
 #[cfg(not(any(windows, target_vendor = "apple")))]
 fn usual() -> Vec<Certificate> {
     first_of(USUAL.iter().map(Path::new))

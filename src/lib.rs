@@ -60,6 +60,8 @@ mod environment;
 mod error_chain;
 mod fetch;
 mod file_error;
+#[cfg(feature = "publisher")]
+mod fleet;
 mod gui;
 mod hedge;
 mod host;
@@ -82,6 +84,7 @@ mod programs;
 #[cfg(feature = "publisher")]
 mod publish;
 mod real_path;
+mod reports;
 mod schedule;
 #[cfg(feature = "publisher")]
 mod server;

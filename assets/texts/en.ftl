@@ -608,6 +608,13 @@ no-window = The update window cannot be opened. The app will be started without 
 
 sharing-switch = Share updates with computers nearby
 sharing-explained = Saves internet traffic in an office. Only released files of this app are shared, never your own.
+reports-switch = Tell the publisher how updates went
+reports-explained = Sends versions, kind of system, times, bytes, servers used and kinds of errors. Never your name, your address or anything about your files.
+reports-off-by-publisher = The publisher of this app wants no reports.
+reports-switched-on = Reports to the publisher are on.
+reports-switched-off = Reports to the publisher are off.
+reports-waiting = Waiting to be sent to { $address }:
+reports-none-waiting = Nothing waits to be sent to { $address }.
 peers-off-by-publisher = The publisher of this app has not switched on sharing with computers nearby.
 peers-switched-on = Sharing with computers nearby is on.
 peers-switched-off = Sharing with computers nearby is off.

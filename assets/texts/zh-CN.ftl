@@ -565,6 +565,13 @@ no-window = 无法打开更新窗口，将直接启动应用。
 
 sharing-switch = 与附近的电脑共享更新
 sharing-explained = 可为办公室节省外网流量。只共享本应用已发布的文件，绝不共享您自己的文件。
+reports-switch = 告诉发布者更新的结果
+reports-explained = 发送版本、系统类型、时间、字节数、所用服务器和错误类型。绝不发送您的姓名、地址或任何文件内容。
+reports-off-by-publisher = 此应用的发布者不需要报告。
+reports-switched-on = 已开启向发布者发送报告。
+reports-switched-off = 已关闭向发布者发送报告。
+reports-waiting = 等待发送到 { $address }：
+reports-none-waiting = 没有等待发送到 { $address } 的内容。
 peers-off-by-publisher = 此应用的发布者未启用与附近电脑共享更新的功能。
 peers-switched-on = 已开启与附近的电脑共享更新。
 peers-switched-off = 已关闭与附近的电脑共享更新。

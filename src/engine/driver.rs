@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::installed::disk_use;
 use super::machine::Machine;
 use super::menu;
+use super::reporting::Reporting;
 use crate::backoff::{self, Backoff};
 use crate::environment::Environment;
 use crate::fetch::{Client, ClientOptions, Control, RunState};
@@ -24,6 +25,7 @@ use crate::messages::problem;
 use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind, Repaired};
 use crate::model::incident::Notice;
 use crate::model::{ContainerId, Offer, Version};
+use crate::reports::{self, Happening};
 use crate::session::app::Expecting;
 use crate::session::app_session::AppSession;
 use crate::session::channel;
@@ -89,6 +91,8 @@ struct Driver {
     /// The app that is closing: its control, and the guard that announces another start.
     closing: Option<(CloseControl, Expecting)>,
     watcher: Watcher,
+    /// Reports to the publisher, where he wants any.
+    reporting: Option<Reporting>,
 }
 
 impl Driver {
@@ -117,6 +121,7 @@ impl Driver {
             restarting: None,
             closing: None,
             watcher: Watcher::default(),
+            reporting: None,
         };
         let happenings = driver.inputs.clone();
         driver.session.app.on_happening(move |what| {
@@ -153,9 +158,16 @@ impl Driver {
     }
 
     /// Starts the conversation between the running app and this engine.
-    fn talk(&self, end: &EngineEnd) {
+    fn talk(&mut self, end: &EngineEnd) {
         let channel = self.session.channel.clone();
-        end.on_emit(move |event| channel.tell(event));
+        self.reporting = Reporting::begin(self.environment(), self.client.clone());
+        let reports = self.reporting.as_ref().map(Reporting::listener);
+        end.on_emit(move |event| {
+            channel.tell(event);
+            if let Some(reports) = &reports {
+                reports(event);
+            }
+        });
         let inputs = self.inputs.clone();
         let commands = move |command| {
             // Once the engine has ended there is no receiver.
@@ -179,6 +191,9 @@ impl Driver {
         for unfinished in self.unfinished.into_iter().chain(self.restarting) {
             // The panic hook has logged a panic there.
             let _ = unfinished.await;
+        }
+        if let Some(reporting) = self.reporting {
+            reporting.end().await;
         }
     }
 
@@ -233,6 +248,7 @@ impl Driver {
                 // Opens or closes the peer network, as the settings say now.
                 self.peers.open(&self.session.environment);
             }
+            Effect::Report(on) => menu::turn_reports(&self.session, &self.emitter, on),
             Effect::StartAtLogin(on) => menu::start_at_login(&self.session, &self.emitter, on),
             Effect::OldShortcuts(choice) => menu::choose(&self.session, &self.emitter, choice),
             Effect::List => menu::report(&self.session, &self.emitter),
@@ -298,7 +314,14 @@ impl Driver {
 
     fn choose(&mut self, id: ContainerId, at_next_start: bool) {
         let (environment, emitter) = (self.environment(), self.emitter.clone());
-        let choose = move || choose(&environment, id, at_next_start, &|event| emitter.emit(event));
+        let choose = move || {
+            let chosen = choose(&environment, id, at_next_start, &|event| emitter.emit(event))?;
+            if !chosen.at_next_start {
+                let version = chosen.id.version.clone();
+                reports::record(&environment, &Happening::Switched(version));
+            }
+            Ok(chosen)
+        };
         self.begin(choose, MachineInput::Chosen);
     }
 

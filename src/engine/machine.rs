@@ -78,6 +78,7 @@ impl Machine {
             Command::List => vec![Effect::List],
             Command::MeasureDisk => vec![Effect::MeasureDisk],
             Command::Share(on) => vec![Effect::Share(on), Effect::List],
+            Command::Report(on) => vec![Effect::Report(on), Effect::List],
             Command::StartAtLogin(on) => vec![Effect::StartAtLogin(on), Effect::List],
             Command::OldShortcuts(choice) => vec![Effect::OldShortcuts(choice), Effect::List],
             Command::Seen(what) => vec![Effect::RemoveIncident(what)],

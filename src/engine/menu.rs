@@ -7,6 +7,7 @@ use super::installed::{installed, retained};
 use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, ShortcutChoice};
+use crate::reports;
 use crate::session::app_session::AppSession;
 use crate::update::peer_service;
 
@@ -15,6 +16,9 @@ pub(super) fn report(session: &AppSession, emitter: &Emitter) {
     let environment = &session.environment;
     if environment.settings.peers.enabled {
         emitter.emit(Event::Sharing { on: peer_service::in_force(environment) });
+    }
+    if environment.settings.reports.is_on() {
+        emitter.emit(Event::Reporting { on: reports::is_on(environment) });
     }
     report_login_start(session, emitter);
     report_old_shortcuts(session, emitter);
@@ -39,6 +43,13 @@ pub(super) fn choose(session: &AppSession, emitter: &Emitter, choice: ShortcutCh
     let done = session.old_shortcuts.as_ref().map(|switch| switch.choose(choice));
     if let Some(Err(problem)) = done {
         emitter.emit(Event::Notice { problem });
+    }
+}
+
+/// Turns reports to the publisher on or off.
+pub(super) fn turn_reports(session: &AppSession, emitter: &Emitter, on: bool) {
+    if let Err(error) = reports::turn(session.home(), on) {
+        emitter.emit(Event::Notice { problem: problem::of_store(&error) });
     }
 }
 

@@ -16,3 +16,4 @@ pub(crate) mod driver;
 pub(crate) mod installed;
 pub(crate) mod machine;
 mod menu;
+mod reporting;

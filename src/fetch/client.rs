@@ -26,6 +26,7 @@ const REDIRECTS: usize = 5;
 
 /// The media type of a stream of server-sent events.
 const EVENT_STREAM: &str = "text/event-stream";
+const JSON: &str = "application/json";
 /// Time for a peer's answer to begin: the peer may have to hash a large file first.
 const PEER_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// A peer may be silent for this time; after it, the peer must send this many bytes a second.
@@ -54,6 +55,14 @@ impl Default for ClientOptions {
             proxy: None,
         }
     }
+}
+
+/// The answer to something that was sent.
+pub(crate) struct Posted {
+    pub(crate) status: u16,
+    /// Seconds after which the server wants to be asked again.
+    pub(crate) retry_after: Option<f64>,
+    pub(crate) body: Bytes,
 }
 
 /// An HTTP client; cheap to clone, its connections are shared.
@@ -146,6 +155,22 @@ impl Client {
             });
         }
         Ok(read(response, url, limit, self.document_silence, arrived).await?)
+    }
+
+    /// Sends JSON, and returns the answer, whatever its status, with at most `limit` bytes of its
+    /// body. One try: the caller decides about others.
+    pub(crate) async fn post_json(
+        &self,
+        url: &Url,
+        json: Vec<u8>,
+        limit: u64,
+    ) -> Result<Posted, FetchError> {
+        let request = self.http.post(url.clone()).header(CONTENT_TYPE, JSON).body(json);
+        let response = request.send().await.map_err(|source| http(url, source))?;
+        let status = response.status().as_u16();
+        let retry_after = super::response::retry_after(response.headers());
+        let body = read(response, url, limit, self.document_silence, &|_| {}).await?;
+        Ok(Posted { status, retry_after, body })
     }
 
     /// Opens a stream of server-sent events. `last` is the id of the last event that was received.

@@ -32,6 +32,8 @@ pub struct ViewState {
     pub disk_use: Option<DiskUse>,
     /// Whether this launcher shares releases with peers; `None` where sharing is not offered.
     pub sharing: Option<bool>,
+    /// Whether this launcher reports to the publisher; `None` where he wants no reports.
+    pub reporting: Option<bool>,
     /// Whether the app starts at login; `None` where there is no switch for it.
     pub login_start: Option<LoginStart>,
     /// The shortcuts of an earlier installation, as far as there are any.
@@ -81,6 +83,7 @@ impl Default for ViewState {
             retained: Vec::new(),
             disk_use: None,
             sharing: None,
+            reporting: None,
             login_start: None,
             old_shortcuts: OldShortcuts::default(),
             notes: String::new(),
@@ -194,6 +197,7 @@ impl ViewState {
                 (self.installed, self.retained) = (versions, retained)
             }
             Event::Sharing { on } => self.sharing = Some(on),
+            Event::Reporting { on } => self.reporting = Some(on),
             Event::LoginStart { state } => self.login_start = Some(state),
             Event::OldShortcuts(state) => self.old_shortcuts = state,
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),

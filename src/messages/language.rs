@@ -131,6 +131,8 @@ pub(crate) enum Effect {
     Update(Box<Offer>),
     /// Begin or end sharing with peers.
     Share(bool),
+    /// Begin or end reports to the publisher.
+    Report(bool),
     /// Make the system start the app at login, or no longer.
     StartAtLogin(bool),
     /// Do with the shortcuts of an earlier installation what the user has chosen.

@@ -94,6 +94,9 @@ pub enum Command {
     MeasureDisk,
     /// Begin or end sharing with peers; without effect where the publisher does not allow it.
     Share(bool),
+    /// Report to the publisher what becomes of updates, or no longer; without effect where the
+    /// publisher wants no reports.
+    Report(bool),
     /// Make the system start the app when its user logs in, or no longer.
     StartAtLogin(bool),
     /// Let the shortcuts of an earlier installation give way, leave them, or put them back.
@@ -139,6 +142,12 @@ pub enum Event {
     },
     /// Whether this launcher shares releases with peers. Sent only where the publisher allows it.
     Sharing {
+        /// The user's choice.
+        on: bool,
+    },
+    /// Whether this launcher reports to the publisher what becomes of updates. Sent only where the
+    /// publisher wants that.
+    Reporting {
         /// The user's choice.
         on: bool,
     },

@@ -28,6 +28,7 @@ pub(crate) mod publisher;
 pub mod readable;
 pub mod release;
 pub(crate) mod replaced_program;
+pub(crate) mod report;
 pub mod session;
 pub(crate) mod text;
 pub mod transfer;

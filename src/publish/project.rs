@@ -424,6 +424,7 @@ impl Project {
             fallback: self.settings.fallback.clone(),
             hot_update: HotUpdateSettings::default(),
             peers: crate::settings::Peers::default(),
+            reports: crate::settings::Reports::default(),
             desktop: DesktopSettings::default(),
             launcher: LauncherSettings::default(),
             home: None,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::file_error::FileError;
+use crate::fleet::FleetError;
 
 /// Why a server does not start, or why it ends.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,12 @@ pub enum ServerError {
     /// The folder of the jobs that make patch packs cannot be used.
     #[error(transparent)]
     Jobs(FileError),
+    /// The store of reports cannot be used.
+    #[error("cannot store reports")]
+    Fleet(#[from] FleetError),
+    /// The file with the operator's token cannot be used.
+    #[error(transparent)]
+    Token(FileError),
     /// The listening socket does not give its address, or has ended.
     #[error("cannot listen")]
     Listen(#[source] std::io::Error),

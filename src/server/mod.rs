@@ -13,6 +13,8 @@
 //! POST /api/incremental/analyze                             the cheapest packs from one release to another
 //! GET /api/incremental/patch/{id}                           a pack, or the status of its patch job
 //! GET /api/events                                           notifies of changed releases
+//! POST /api/reports                                         reports of launchers (only with a place for them, as the next two)
+//! GET /api/statistics  /metrics                             the numbers that follow from them
 //! GET /healthz                                              this node, its releases, and their expiry; 503 after the expiry
 //! ```
 //!
@@ -25,6 +27,7 @@
 //! updates, page, health                      questions of launchers, people and operators
 //! events, announcements                      listeners, and what they are notified of
 //! node_book, node_checks                     which nodes are offered, and their checks
+//! reports, fleet, read_token                 reports of launchers, and who may read their numbers
 //! patches                                    packs, and packs on request
 //! state, repository                          what all requests share
 //! ```
@@ -44,6 +47,7 @@ mod error;
 mod events;
 pub mod fault_injection;
 mod files;
+mod fleet;
 mod health;
 mod idle_timeout;
 mod node_book;
@@ -54,7 +58,9 @@ mod page;
 mod patches;
 mod places;
 mod ranges;
+mod read_token;
 mod refusal;
+mod reports;
 mod repository;
 mod serve;
 mod state;
@@ -70,6 +76,7 @@ use refusal::Refusal;
 use state::ServerState;
 
 pub use error::ServerError;
+pub(crate) use options::FleetOptions;
 pub use options::{ServerLimits, ServerOptions};
 pub(crate) use patches::ProjectMaker;
 pub use patches::{JobOutcome, Maker, Making};
@@ -79,12 +86,12 @@ pub use serve::serve;
 /// at the repository (events need those). Reads the repository once, so that a wrong folder is
 /// reported before the first request.
 pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
-    Ok(router(&ServerState::open(options)?))
+    Ok(router(&ServerState::open(options, None)?))
 }
 
 /// All routes, within the limits on each request.
 fn router(state: &ServerState) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/", get(page::front))
         .route("/metadata/{name}", get(files::metadata))
         .route("/targets/{name}", get(files::target))
@@ -95,7 +102,16 @@ fn router(state: &ServerState) -> Router {
         .route("/api/incremental/analyze", post(patches::api::analyze))
         .route("/api/incremental/patch/{id}", get(patches::delivery::patch))
         .route("/api/events", get(events::listen))
-        .route("/healthz", get(health::healthz))
+        .route("/healthz", get(health::healthz));
+    let routes = if state.fleet.is_some() {
+        routes
+            .route("/api/reports", post(reports::take_reports))
+            .route("/api/statistics", get(reports::statistics))
+            .route("/metrics", get(reports::metrics))
+    } else {
+        routes
+    };
+    routes
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || {
             Refusal::new(

@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::patches::Making;
+use crate::fleet::Place;
 use crate::publish::Lifetimes;
 use crate::settings::Fallback;
 
@@ -35,8 +36,18 @@ pub struct ServerOptions {
     pub log_addresses: bool,
     /// How packs are made on request; `None` if they are not.
     pub making: Option<Making>,
+    /// Where reports of launchers are stored; `None` if the server takes none.
+    pub fleet: Option<FleetOptions>,
     /// Limits on what a client may ask for.
     pub limits: ServerLimits,
+}
+
+/// Where reports are stored, and where the operator's word is.
+#[derive(Clone, Debug)]
+pub struct FleetOptions {
+    pub(crate) place: Place,
+    /// The file with the operator's word; made if it is missing.
+    pub(crate) token: PathBuf,
 }
 
 /// Limits on what one client, or all of them, can make the server hold or wait for.
@@ -89,6 +100,7 @@ impl ServerOptions {
             behind_proxy: false,
             log_addresses: true,
             making: None,
+            fleet: None,
             limits: ServerLimits::default(),
         }
     }

@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use tower::Service as _;
 
 use super::error::ServerError;
+use super::fleet::Fleet;
 use super::idle_timeout::WithIdleTimeout;
 use super::options::{ServerLimits, ServerOptions};
 use super::places::{Busy, ConnectionPlace, Places};
@@ -40,7 +41,11 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServerError> {
-    let shared = ServerState::open(&options)?;
+    let fleet = match &options.fleet {
+        Some(fleet) => Some(Fleet::open(fleet).await?),
+        None => None,
+    };
+    let shared = ServerState::open(&options, fleet)?;
     open_files::make_room(&options.limits);
     let address = listener.local_addr().map_err(ServerError::Listen)?;
     let catalogue = shared.repository.catalogue().await;

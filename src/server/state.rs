@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use super::announcements::Events;
 use super::documents::Documents;
 use super::error::ServerError;
+use super::fleet::Fleet;
 use super::node_book::NodeBook;
 use super::options::{ServerLimits, ServerOptions};
 use super::patches::{Service, TreeSlot};
@@ -34,6 +35,8 @@ pub(super) struct Parts {
     /// The version tree of the last question.
     pub(super) tree: TreeSlot,
     pub(super) events: Events,
+    /// Reports of launchers; `None` if the server takes none.
+    pub(super) fleet: Option<Fleet>,
     /// True once the server was asked to stop.
     pub(super) ending: watch::Sender<bool>,
     /// Limits how many large questions are read at the same time.
@@ -49,7 +52,7 @@ impl std::ops::Deref for ServerState {
 }
 
 impl ServerState {
-    pub(super) fn open(options: &ServerOptions) -> Result<Self, ServerError> {
+    pub(super) fn open(options: &ServerOptions, fleet: Option<Fleet>) -> Result<Self, ServerError> {
         let node_header = HeaderValue::from_bytes(options.node.as_bytes())
             .map_err(|_| ServerError::NodeName(options.node.clone()))?;
         Ok(Self(Arc::new(Parts {
@@ -62,6 +65,7 @@ impl ServerState {
             patches: options.making.as_ref().map(Service::start).transpose()?,
             tree: TreeSlot::default(),
             events: Events::new(options.limits.listeners),
+            fleet,
             ending: watch::Sender::new(false),
             large_questions: Semaphore::new(LARGE_QUESTIONS),
         })))

@@ -22,6 +22,7 @@ use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, FilesHeld, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
+use crate::reports::{self, Happening};
 use crate::store::launch::RunningApp;
 use crate::store::lock::RunningLock;
 use crate::store::{rollback, usage};
@@ -76,12 +77,18 @@ impl Starter {
     pub(crate) fn restart(&self, switch_to: Option<ContainerId>) -> Result<Version, Problem> {
         let _alone = self.session.app.alone();
         refuse_beside_an_app(&self.session)?;
-        if let Some(id) = switch_to
-            && let Err(problem) =
-                choose(&self.session.environment, id, false, &|event| self.emitter.emit(event))
-        {
-            tracing::error!(?problem, "the switch failed; starting the version before it");
-            self.emitter.emit(Event::Notice { problem });
+        if let Some(id) = switch_to {
+            let environment = &self.session.environment;
+            match choose(environment, id, false, &|event| self.emitter.emit(event)) {
+                Ok(chosen) if chosen.at_next_start => {}
+                Ok(chosen) => {
+                    reports::record_soon(environment, Happening::Switched(chosen.id.version));
+                }
+                Err(problem) => {
+                    tracing::error!(?problem, "the switch failed; starting the version before it");
+                    self.emitter.emit(Event::Notice { problem });
+                }
+            }
         }
         self.start()
     }

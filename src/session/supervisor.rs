@@ -26,6 +26,7 @@ use crate::error_chain;
 use crate::host;
 use crate::messages::protocol::Event;
 use crate::model::incident::{Incident, LaunchFailure};
+use crate::reports::{self, Happening};
 use crate::store::launch::{self, Call, RunningApp, Which, WindowOwners, exit_code};
 use crate::store::switch::{self, Resolved};
 use crate::store::{InstalledRecord, Probation, StoreError};
@@ -180,6 +181,10 @@ fn call<'a>(session: &'a AppSession, variables: &'a [(&'static str, OsString)]) 
 
 /// Leaves a notice about a switch that was carried out before this start.
 fn notice_switch(session: &AppSession, resolved: &Resolved) {
+    if let Some(Ok(_)) = &resolved.switched {
+        let version = resolved.record.container.version.clone();
+        reports::record_soon(&session.environment, Happening::Switched(version));
+    }
     match &resolved.switched {
         Some(Ok(carried_over)) if !carried_over.conflicts.is_empty() => {
             let version = resolved.record.container.version.clone();

@@ -13,6 +13,7 @@ use super::health::{self, Rules};
 use crate::error_chain;
 use crate::model::incident::{Incident, LaunchFailure};
 use crate::model::{ContainerId, Version};
+use crate::reports::{self, Happening};
 use crate::store::launch;
 use crate::store::lock::RunningLock;
 use crate::store::probation::{self, HealthReport};
@@ -72,6 +73,10 @@ impl Trial {
     /// Records that this version has come up: so the version before it failed by its own fault.
     pub(super) fn came_up(&mut self, session: &AppSession) {
         if let Some(probation) = &mut self.probation {
+            if !probation.up {
+                let version = self.record.container.version.clone();
+                reports::record_soon(&session.environment, Happening::Up(version));
+            }
             let up = |probation| Probation {
                 up: true,
                 failures: 0,
@@ -357,6 +362,12 @@ pub(super) fn go_back(
                     "if the version before fails as well, nobody will know"
                 );
             }
+            let happening = Happening::RolledBack {
+                from: from.clone(),
+                to: to.clone(),
+                failure: failure.clone(),
+            };
+            reports::record_soon(&session.environment, happening);
             let places = [back.retained.clone(), home.container(&back.record.container)];
             let holds_files = places.iter().any(|place| usage::holds_all_user_files(place));
             session.leave_notice(Incident::RolledBack {

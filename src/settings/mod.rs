@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod incremental;
 pub(crate) mod peers;
 pub(crate) mod renewed;
+pub(crate) mod reports;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::error::SettingsError;
 pub(crate) use self::incremental::{Algorithm, Fallback, IncrementalUpdate, Performance};
 pub(crate) use self::peers::Peers;
+pub(crate) use self::reports::Reports;
 use crate::file_error::FileResult as _;
 use crate::look;
 use crate::model::document_type::{DocumentSettings, DocumentType};
@@ -76,6 +78,9 @@ pub struct Settings {
     /// Sharing downloads with other installations on the same local network.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub peers: Peers,
+    /// Reports of what became of updates.
+    #[serde(default, skip_serializing_if = "incremental::is_default")]
+    pub reports: Reports,
     /// Which shortcuts are made on the user's desktop.
     #[serde(default, skip_serializing_if = "incremental::is_default")]
     pub desktop: DesktopSettings,
@@ -414,6 +419,9 @@ impl Settings {
         }
         if settings.api.as_ref().is_some_and(|api| !matches!(api.scheme(), "http" | "https")) {
             return refuse("api", "it must begin with http:// or https://");
+        }
+        if let Some((setting, reason)) = settings.reports.fault(settings.api.as_ref()) {
+            return refuse(setting, reason);
         }
         if settings.peers.connections == 0 || settings.peers.connections_per_address == 0 {
             return refuse(

@@ -23,7 +23,7 @@ pub(crate) const MAX_RENEWAL_BYTES: u64 = 64 << 10;
 /// Most nodes that a document may name.
 const MAX_NODES: usize = 64;
 /// The settings that a document may renew.
-pub(crate) const RENEWABLE: [&str; 9] = [
+pub(crate) const RENEWABLE: [&str; 10] = [
     "nodes",
     "api",
     "update",
@@ -33,6 +33,7 @@ pub(crate) const RENEWABLE: [&str; 9] = [
     "fallback",
     "hot_update",
     "peers",
+    "reports",
 ];
 
 /// The target that holds the settings of an app's launchers.

@@ -38,7 +38,7 @@ impl Home {
     ];
     /// The launcher's own folders in a home, in which uninstalling deletes what has a name of the
     /// launcher's. Not among them: the retained user data.
-    pub(crate) const FOLDERS: [&str; 10] = [
+    pub(crate) const FOLDERS: [&str; 11] = [
         "containers",
         "staging",
         "incoming",
@@ -49,6 +49,7 @@ impl Home {
         "own-update",
         "neighbours",
         "hooks",
+        "reports",
     ];
 
     /// The home at `root`; creates nothing yet.
@@ -182,6 +183,11 @@ impl Home {
     /// The download cache, for peers.
     pub(crate) fn for_peers(&self) -> PathBuf {
         self.root.join("neighbours")
+    }
+
+    /// The folder of reports that wait to be sent.
+    pub(crate) fn reports(&self) -> PathBuf {
+        self.root.join("reports")
     }
 
     /// The folder of the retained user data.

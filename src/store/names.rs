@@ -51,6 +51,7 @@ pub(super) fn is_own_name(folder: &str, name: &str) -> bool {
             "trust" => TRUST.contains(&name),
             "logs" => LOGS.contains(&name) || version_of_output(name).is_some(),
             "hooks" => is_id(name),
+            "reports" => is_report_name(name),
             USER_DATA => is_time(name.strip_prefix(ADOPTED).unwrap_or(name)),
             _ => false,
         }
@@ -85,6 +86,16 @@ pub(super) fn version_of_output(name: &str) -> Option<ContainerId> {
     id.strip_suffix(OUTPUT_SUFFIX)?.parse().ok()
 }
 
+/// `memory.json`, or a time, an id and `.json`.
+fn is_report_name(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".json") else { return false };
+    let digits = |text: &str, base| text.chars().all(|sign: char| sign.is_digit(base));
+    let is_report = |(time, id): (&str, &str)| {
+        time.len() == 12 && digits(time, 10) && id.len() == 32 && digits(id, 16)
+    };
+    stem == "memory" || stem.split_once('-').is_some_and(is_report)
+}
+
 fn is_cached_object(name: &str) -> bool {
     let digest = name.strip_suffix(".object").or_else(|| name.strip_suffix(".json"));
     digest.is_some_and(|digest| digest.parse::<Digest>().is_ok())
@@ -113,6 +124,8 @@ mod tests {
             ("logs", format!("hooks-{id}.txt")),
             ("logs", format!("migrate-{id}.txt")),
             ("hooks", id.to_owned()),
+            ("reports", "memory.json".to_owned()),
+            ("reports", format!("001796000000-{}.json", &digest[..32])),
             (USER_DATA, "taken-over-2026-03-01T12-00-00Z".to_owned()),
         ];
         for (folder, name) in &own {

@@ -148,6 +148,9 @@ pub(crate) struct HomeState {
     /// The user has said what becomes of the shortcuts of an earlier installation.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub old_shortcuts_answered: bool,
+    /// The user has turned off reports to the publisher.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reports_off: bool,
     /// Versions that did not come up on this computer; not offered again unless somebody asks for
     /// one.
     #[serde(skip_serializing_if = "Vec::is_empty")]

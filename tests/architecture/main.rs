@@ -120,8 +120,28 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("environment", &["settings", "store", "trust"]),
     (
+        "reports",
+        &[
+            "mutex",
+            "backoff",
+            "error_chain",
+            "file_error",
+            "durable",
+            "look",
+            "model",
+            "host",
+            "settings",
+            "fetch",
+            "store",
+            "threads",
+            "environment",
+            "messages",
+        ],
+    ),
+    (
         "session",
         &[
+            "reports",
             "mutex",
             "error_chain",
             "look",
@@ -180,6 +200,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
+            "mutex",
+            "reports",
             "backoff",
             "error_chain",
             "model",
@@ -237,9 +259,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("site", &["durable", "file_error", "installers", "look", "model", "named_file"]),
+    ("fleet", &["error_chain", "file_error", "durable", "look", "model"]),
     (
         "server",
         &[
+            "fleet",
             "mutex",
             "file_error",
             "error_chain",
@@ -280,6 +304,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "reports",
             "mutex",
             "durable",
             "error_chain",
@@ -304,6 +329,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "fleet",
+            "https",
+            "reports",
             "mutex",
             "plain",
             "error_chain",
@@ -484,6 +512,7 @@ fn libraries_stay_in_their_rooms() {
         ("clap", &["cli"]),
         ("kuzflow_delta", &["pack"]),
         ("rfd", &["gui"]),
+        ("sqlx", &["fleet"]),
     ];
     let mut broken = Vec::new();
     for (room, path, code) in sources() {

@@ -26,6 +26,8 @@ mod first_run;
 #[cfg(target_os = "linux")]
 mod first_start;
 #[cfg(target_os = "linux")]
+mod fleet;
+#[cfg(target_os = "linux")]
 mod full_disk;
 #[cfg(target_os = "linux")]
 mod handing_over;

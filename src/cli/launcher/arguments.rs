@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 
-use super::{autostart, old_shortcuts, peers};
+use super::{autostart, old_shortcuts, peers, reports};
 use crate::app::present;
 use crate::cli::GLOBAL_OPTIONS;
 use crate::gui::texts::Language;
@@ -239,6 +239,13 @@ pub(super) enum Verb {
         /// What to do.
         what: peers::What,
     },
+    /// Report to the app's publisher how updates went, or not. What is sent names neither you nor
+    /// your files.
+    #[command(after_help = "Example: kuzflow-launcher reports show")]
+    Reports {
+        /// What to do.
+        what: reports::What,
+    },
     /// What a new launcher is asked before it takes the place of the old one.
     #[command(hide = true)]
     SelfTest,
@@ -270,6 +277,7 @@ impl Verb {
                 | Self::Rollback { list: true, .. }
                 | Self::Verify { repair: false, .. }
                 | Self::Peers { what: peers::What::Status }
+                | Self::Reports { what: reports::What::Show }
                 | Self::Autostart { what: autostart::What::Status }
                 | Self::OldShortcuts { what: old_shortcuts::What::Status }
         )

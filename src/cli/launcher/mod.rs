@@ -4,6 +4,7 @@
 //! arguments   what can be typed         invocation  what every verb works with
 //! updates     what brings a release     versions    what is installed
 //! wholeness   verify and repair         peers       sharing with other computers
+//! reports     telling the publisher how updates went
 //! shortcut    the entry in the menu     autostart   the start at login
 //! uninstall   everything away           old_shortcuts   those of an earlier installation
 //! demo        both sides in one process (feature publisher)
@@ -16,6 +17,7 @@ mod demo;
 mod invocation;
 mod old_shortcuts;
 mod peers;
+mod reports;
 mod shortcut;
 mod uninstall;
 mod updates;
@@ -255,6 +257,7 @@ impl Invocation<'_> {
             Verb::Prune { keep, damaged, set_aside } => {
                 self.prune(keep, AlsoDelete { damaged, set_aside })
             }
+            Verb::Reports { what } => reports::reports(&self.environment(), what, self.output),
             Verb::Peers { what } => peers::peers(&self.environment(), what, self.output),
         };
         result.unwrap_or_else(|error| self.output.problem(&problem::of_store(&error)))

@@ -24,6 +24,7 @@ mod rotate;
 mod serve;
 mod shared;
 mod site;
+mod stats;
 mod try_start;
 
 use std::path::PathBuf;
@@ -161,6 +162,9 @@ enum Verb {
         after_help = "Example: kuzflow serve --repo my-app --listen 0.0.0.0:8080 --node shanghai-1 --region Asia-Pacific --make-patches"
     )]
     Serve(serve::ServeArguments),
+    /// Tell what launchers have reported: how far updates came, what failed, what was fetched.
+    #[command(after_help = stats::HELP)]
+    Stats(stats::StatsArguments),
     /// Print a script with which a shell completes what is typed.
     #[command(after_help = manual::COMPLETIONS_HELP)]
     Completions(manual::CompletionsArguments),
@@ -173,7 +177,8 @@ impl Verb {
     /// Whether the verb's output is all that it makes.
     fn only_reports(&self) -> bool {
         match self {
-            Self::List { .. } | Self::Inspect { .. } | Self::Try(_) | Self::Completions(_) => true,
+            Self::List { .. } | Self::Inspect { .. } | Self::Try(_) => true,
+            Self::Completions(_) | Self::Stats(_) => true,
             Self::Diff(arguments) => arguments.only_reports(),
             Self::Retire(arguments) => arguments.only_reports(),
             _ => false,
@@ -223,6 +228,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::PackageTools(arguments) => package_tools::package_tools(&arguments, say),
         Verb::Site(arguments) => site::site(&arguments, say),
         Verb::Serve(arguments) => serve::serve(arguments, say),
+        Verb::Stats(arguments) => stats::stats(&arguments, say),
         Verb::Completions(arguments) => Ok(manual::completions(&arguments, Arguments::command)),
         Verb::Manual(arguments) => Ok(manual::manual(&arguments, Arguments::command, say)?),
     }

@@ -14,9 +14,10 @@ use super::shared::passwords::ask;
 use super::shared::project;
 use crate::app::Ending;
 use crate::app::streams::write_line;
+use crate::fleet::Place;
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};
-use crate::server::{self, Making, ProjectMaker, ServerOptions};
+use crate::server::{self, FleetOptions, Making, ProjectMaker, ServerOptions};
 
 /// The regions that launchers know.
 const REGIONS: [&str; 4] = ["Asia-Pacific", "Europe", "Americas", "Global"];
@@ -60,6 +61,14 @@ pub(super) struct ServeArguments {
     /// Keep the addresses of clients out of the log.
     #[arg(long)]
     no_addresses: bool,
+    /// Store what launchers report, in this folder or in a PostgreSQL that several servers share.
+    /// Numbers: `kuzflow stats`, GET /metrics.
+    #[arg(long, value_name = "DIR|URL")]
+    data: Option<Place>,
+    /// The file with the token for reading numbers, which is made if it is missing; read-token in the
+    /// folder of --data if absent.
+    #[arg(long, value_name = "FILE", requires = "data")]
+    read_token: Option<PathBuf>,
     /// Make patch packs that clients ask for and the repository lacks. Needs the publisher's folder
     /// with its online keys.
     #[arg(long)]
@@ -88,6 +97,7 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
         options.lifetimes = project.settings().lifetimes;
         options.making = arguments.make_patches.then(|| making(&project, &arguments));
     }
+    options.fleet = fleet(&arguments)?;
     options.node = arguments.node;
     options.region = arguments.region;
     options.public_url = arguments.public_url;
@@ -128,13 +138,26 @@ fn region(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("not a region: {text:?}, expected {}", REGIONS.join(", ")))
 }
 
+/// Where reports are stored, if the operator wants any.
+fn fleet(arguments: &ServeArguments) -> Result<Option<FleetOptions>, VerbError> {
+    let Some(place) = arguments.data.clone() else { return Ok(None) };
+    let token = match (&arguments.read_token, &place) {
+        (Some(file), _) => file.clone(),
+        (None, Place::Folder(folder)) => folder.join("read-token"),
+        (None, Place::Postgres(_)) => {
+            return Err("name a file for the token with --read-token".into());
+        }
+    };
+    Ok(Some(FleetOptions { place, token }))
+}
+
 fn check_repository(options: &ServerOptions) -> Result<(), VerbError> {
     let folder = &options.repository;
     if !folder.join("metadata/timestamp.json").is_file() {
         let hint = "name the folder that `kuzflow init` made, or the repository in it, with --repo";
         return Err(format!("there is no repository in {}; {hint}", folder.display()).into());
     }
-    let without_making = ServerOptions { making: None, ..options.clone() };
+    let without_making = ServerOptions { making: None, fleet: None, ..options.clone() };
     server::app(&without_making).map(|_| ()).map_err(VerbError::from)
 }
 

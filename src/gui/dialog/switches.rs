@@ -50,6 +50,11 @@ impl Dialog {
         {
             self.handle.send(Command::Share(on));
         }
+        if let Some(on) = self.view.reporting
+            && let Some(on) = self.reporting(on).show(ui)
+        {
+            self.handle.send(Command::Report(on));
+        }
     }
 
     fn login_start(&self, state: LoginStart) -> Switch {
@@ -81,6 +86,15 @@ impl Dialog {
             label: self.texts.get("old-shortcuts-switch"),
             explanation: self.texts.count(name, count, &[]),
         })
+    }
+
+    fn reporting(&self, on: bool) -> Switch {
+        Switch {
+            on,
+            can_change: true,
+            label: self.texts.get("reports-switch"),
+            explanation: self.texts.get("reports-explained"),
+        }
     }
 
     /// The user's own switch; the publisher's is in the settings.

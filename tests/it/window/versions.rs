@@ -161,6 +161,21 @@ fn the_active_version_can_be_pinned_and_let_go() {
 }
 
 #[test]
+fn reports_to_the_publisher_can_be_switched_off_where_he_wants_them() {
+    const SWITCH: &str = "Tell the publisher how updates went";
+    let mut window = Window::scene("offer");
+    window.click("Installed versions");
+    assert!(!window.sees(SWITCH), "the publisher wants none");
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::Report(false)]);
+    window.emit(Event::Reporting { on: false });
+    window.click_nth(SWITCH, 0);
+    assert_eq!(window.commands(), [Command::Report(true)]);
+}
+
+#[test]
 fn sharing_with_peers_can_be_switched_off_where_the_publisher_allows_it() {
     const SWITCH: &str = "Share updates with computers nearby";
     let mut window = Window::scene("offer");

@@ -555,7 +555,7 @@ pub fn events(name: &str, language: Language) -> Vec<Event> {
         "failed" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NoNetwork, "") })],
         "not-trusted" => vec![phase(Phase::Failed { problem: problem(ProblemKind::NotTrusted, "timestamp.json") })],
         "cancelled" => vec![phase(Phase::Cancelled)],
-        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000), Event::Sharing { on: true }, Event::LoginStart { state: LoginStart::Off }],
+        "versions-all" => vec![phase(Phase::UpToDate { reason: NoUpdate::Pinned, current }), every_kind(), disk_use(1_006_900_000), Event::Sharing { on: true }, Event::Reporting { on: true }, Event::LoginStart { state: LoginStart::Off }],
         "login-off-in-system" => vec![phase(Phase::UpToDate { reason: NoUpdate::Newest, current }), one_version(), Event::LoginStart { state: LoginStart::OffInSystem }],
         "notification-hot" => vec![with_plan(Plan { requires_restart: false, hot_swappable: 9, ..patches(&["1.8.5"], 1_210_000) })],
         "strip-downloading" => vec![with_plan(patches(&["1.8.5"], 1_210_000)), downloading, progress_of(1_210_000, language, 0.42, true)],

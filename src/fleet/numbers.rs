@@ -1,0 +1,300 @@
+//! The numbers: what the terminal, the API and the metrics show are rows of these questions.
+//!
+//! In: a window of time, and what is of interest. Out: rows. Never: a number that is made anywhere
+//! else; a row for a single installation.
+
+use serde::{Deserialize, Serialize};
+
+use super::database::on;
+use super::error::FleetError;
+use super::store::Store;
+
+/// What is asked for. An empty text means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    /// From this time on, seconds since 1970; the hour and the day that it is in belong to it.
+    pub since: i64,
+    pub app: String,
+    pub channel: String,
+    pub platform: String,
+    pub version: String,
+}
+
+impl Window {
+    /// Everything that the store knows.
+    pub(crate) fn all() -> Self {
+        Self::default()
+    }
+}
+
+/// How often something was reported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub app: String,
+    pub channel: String,
+    pub platform: String,
+    pub version: String,
+    pub kind: String,
+    /// The problem, the reason or the way.
+    pub detail: String,
+    pub n: i64,
+}
+
+/// How many updates reached a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FunnelRow {
+    pub app: String,
+    pub channel: String,
+    pub platform: String,
+    pub version: String,
+    pub stage: String,
+    pub n: i64,
+}
+
+/// How many installations had a version on a day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VersionRow {
+    /// The beginning of the day, seconds since 1970.
+    pub day: i64,
+    pub app: String,
+    pub version: String,
+    pub installations: i64,
+}
+
+/// What downloads had of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeRow {
+    pub node: String,
+    pub region: String,
+    pub downloads: i64,
+    pub bytes: i64,
+    pub faults: i64,
+}
+
+/// Downloads of a region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RegionRow {
+    pub region: String,
+    pub downloads: i64,
+    /// Bytes that were fetched.
+    pub bytes: i64,
+    /// Bytes of the whole packages.
+    pub full_bytes: i64,
+    pub milliseconds: i64,
+}
+
+/// All numbers of a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Statistics {
+    pub outcomes: Vec<Outcome>,
+    pub funnel: Vec<FunnelRow>,
+    pub versions: Vec<VersionRow>,
+    pub nodes: Vec<NodeRow>,
+    pub regions: Vec<RegionRow>,
+    /// Reports that launchers had to drop, since the store began.
+    pub dropped: i64,
+}
+
+/// A row of an answer becomes a value, column by column.
+macro_rules! from_columns {
+    ($row:ident { $($column:ident: $kind:ty),* }) => {
+        impl From<($($kind,)*)> for $row {
+            fn from(($($column,)*): ($($kind,)*)) -> Self {
+                Self { $($column),* }
+            }
+        }
+    };
+}
+
+from_columns!(Outcome {
+    app: String,
+    channel: String,
+    platform: String,
+    version: String,
+    kind: String,
+    detail: String,
+    n: i64
+});
+from_columns!(FunnelRow {
+    app: String,
+    channel: String,
+    platform: String,
+    version: String,
+    stage: String,
+    n: i64
+});
+from_columns!(VersionRow { day: i64, app: String, version: String, installations: i64 });
+from_columns!(NodeRow { node: String, region: String, downloads: i64, bytes: i64, faults: i64 });
+from_columns!(RegionRow {
+    region: String,
+    downloads: i64,
+    bytes: i64,
+    full_bytes: i64,
+    milliseconds: i64
+});
+
+/// The rows of a question about a window.
+macro_rules! rows {
+    ($store:expr, $window:expr, $columns:ty, $text:literal) => {{
+        let Window { since, app, channel, platform, version } = $window;
+        let rows = on!(&$store.database, pool, Kind => {
+            sqlx::query_as::<_, $columns>($text)
+                .bind(*since)
+                .bind(app.as_str())
+                .bind(channel.as_str())
+                .bind(platform.as_str())
+                .bind(version.as_str())
+                .fetch_all(pool)
+                .await
+        });
+        rows.map(|rows| rows.into_iter().map(Into::into).collect())
+            .map_err(FleetError::database("read numbers"))
+    }};
+}
+
+impl Store {
+    /// All numbers of a window.
+    pub(crate) async fn statistics(&self, window: &Window) -> Result<Statistics, FleetError> {
+        Ok(Statistics {
+            outcomes: self.outcomes(window).await?,
+            funnel: self.funnel(window).await?,
+            versions: self.versions(window).await?,
+            nodes: self.nodes(window).await?,
+            regions: self.regions(window).await?,
+            dropped: self.dropped().await?,
+        })
+    }
+
+    /// How often what was reported.
+    pub(crate) async fn outcomes(&self, window: &Window) -> Result<Vec<Outcome>, FleetError> {
+        rows!(
+            self,
+            window,
+            (String, String, String, String, String, String, i64),
+            "SELECT app, channel, platform, version, kind, detail, CAST(SUM(n) AS BIGINT) AS n FROM counts \
+             WHERE hour > $1 - 3600 AND ($2 = '' OR app = $2) AND ($3 = '' OR channel = $3) AND ($4 = '' OR platform = $4) \
+             AND ($5 = '' OR version = $5) GROUP BY app, channel, platform, version, kind, detail \
+             ORDER BY app, version, channel, platform, kind, detail"
+        )
+    }
+
+    /// How many updates reached which step.
+    pub(crate) async fn funnel(&self, window: &Window) -> Result<Vec<FunnelRow>, FleetError> {
+        rows!(
+            self,
+            window,
+            (String, String, String, String, String, i64),
+            "SELECT app, channel, platform, version, stage, CAST(SUM(n) AS BIGINT) AS n FROM funnel \
+             WHERE hour > $1 - 3600 AND ($2 = '' OR app = $2) AND ($3 = '' OR channel = $3) AND ($4 = '' OR platform = $4) \
+             AND ($5 = '' OR version = $5) GROUP BY app, channel, platform, version, stage \
+             ORDER BY app, version, channel, platform, stage"
+        )
+    }
+
+    /// How many installations had which version on which day.
+    pub(crate) async fn versions(&self, window: &Window) -> Result<Vec<VersionRow>, FleetError> {
+        rows!(
+            self,
+            window,
+            (i64, String, String, i64),
+            "SELECT day, app, version, COUNT(*) AS installations FROM machines \
+             WHERE day > $1 - 86400 AND ($2 = '' OR app = $2) AND ($3 = '' OR channel = $3) AND ($4 = '' OR platform = $4) \
+             AND ($5 = '' OR version = $5) GROUP BY day, app, version ORDER BY day, app, version"
+        )
+    }
+
+    /// What downloads had of which node. Nodes serve all channels, platforms and versions.
+    pub(crate) async fn nodes(&self, window: &Window) -> Result<Vec<NodeRow>, FleetError> {
+        let rows = on!(&self.database, pool, Kind => {
+            sqlx::query_as::<_, (String, String, i64, i64, i64)>(
+                "SELECT node, region, CAST(SUM(n) AS BIGINT) AS downloads, CAST(SUM(bytes) AS BIGINT) AS bytes, \
+                 CAST(SUM(faults) AS BIGINT) AS faults FROM nodes WHERE hour > $1 - 3600 AND ($2 = '' OR app = $2) \
+                 GROUP BY node, region ORDER BY node, region",
+            )
+            .bind(window.since)
+            .bind(window.app.as_str())
+            .fetch_all(pool)
+            .await
+        });
+        rows.map(|rows| rows.into_iter().map(Into::into).collect())
+            .map_err(FleetError::database("read numbers"))
+    }
+
+    /// Downloads by region.
+    pub(crate) async fn regions(&self, window: &Window) -> Result<Vec<RegionRow>, FleetError> {
+        rows!(
+            self,
+            window,
+            (String, i64, i64, i64, i64),
+            "SELECT region, CAST(SUM(n) AS BIGINT) AS downloads, CAST(SUM(bytes) AS BIGINT) AS bytes, \
+             CAST(SUM(full_bytes) AS BIGINT) AS full_bytes, CAST(SUM(milliseconds) AS BIGINT) AS milliseconds FROM counts \
+             WHERE kind = 'fetched' AND hour > $1 - 3600 AND ($2 = '' OR app = $2) AND ($3 = '' OR channel = $3) \
+             AND ($4 = '' OR platform = $4) AND ($5 = '' OR version = $5) GROUP BY region ORDER BY region"
+        )
+    }
+
+    /// Reports that launchers had to drop.
+    async fn dropped(&self) -> Result<i64, FleetError> {
+        let dropped = on!(&self.database, pool, Kind => {
+            sqlx::query_scalar::<_, i64>("SELECT n FROM totals WHERE name = 'dropped'")
+                .fetch_optional(pool)
+                .await
+        });
+        Ok(dropped.map_err(FleetError::database("read numbers"))?.unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::fixture::{each, report};
+    use super::super::ingest::Ingest;
+    use super::*;
+
+    #[tokio::test]
+    async fn numbers_are_those_of_the_window() {
+        each(async |store| {
+            let at = |now: i64| Ingest::begin(store.clone(), Arc::new(move || now));
+            at(10_000_000).take(vec![report(1, "fetched"), report(1, "up")], 0).await.unwrap();
+            at(20_000_000).take(vec![report(2, "fetched"), report(2, "active")], 0).await.unwrap();
+            let asked = |window: Window| {
+                let store = store.clone();
+                async move { store.statistics(&window).await.unwrap() }
+            };
+            let all = asked(Window::all()).await;
+            let region = RegionRow {
+                region: "Europe".to_owned(),
+                downloads: 2,
+                bytes: 20,
+                full_bytes: 200,
+                milliseconds: 10,
+            };
+            assert_eq!(all.regions, [region]);
+            let days: Vec<(i64, i64)> =
+                all.versions.iter().map(|row| (row.day, row.installations)).collect();
+            assert_eq!(days, [(9_936_000, 1), (19_958_400, 1)]);
+            let late = asked(Window { since: 19_999_000, ..Window::all() }).await;
+            assert_eq!((late.outcomes.len(), late.versions.len()), (2, 1));
+            let window = |change: fn(&mut Window)| {
+                let mut window = Window::all();
+                change(&mut window);
+                window
+            };
+            for (change, is_there) in [
+                ((|window| window.app = "sample".to_owned()) as fn(&mut Window), true),
+                (|window| window.app = "other".to_owned(), false),
+                (|window| window.channel = "beta".to_owned(), false),
+                (|window| window.platform = "Linux_x86_64".to_owned(), true),
+                (|window| window.version = "1.0.0".to_owned(), false),
+                (|window| window.version = "2.0.0' OR '1' = '1".to_owned(), false),
+            ] {
+                let window = window(change);
+                let found = asked(window.clone()).await;
+                assert_eq!(!found.outcomes.is_empty(), is_there, "{window:?}");
+                assert_eq!(!found.funnel.is_empty(), is_there, "{window:?}");
+            }
+        })
+        .await;
+    }
+}

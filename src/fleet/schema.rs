@@ -1,0 +1,88 @@
+//! The tables.
+//!
+//! In: a database in any earlier form. Out: the same in the present form. Never: a change of a step
+//! that was released; a new step is appended.
+
+use super::database::{Database, on};
+use super::error::FleetError;
+
+/// Steps from an empty database to the present form. Each is one transaction; its number is its
+/// place, beginning with 1.
+///
+/// `reports` makes ingest idempotent: a report that is there is known. `stages` counts each step of
+/// an update once. In keys an unknown value is an empty text.
+const STEPS: [&[&str]; 1] = [&[
+    "CREATE TABLE reports (id TEXT PRIMARY KEY, hour BIGINT NOT NULL, body TEXT NOT NULL)",
+    "CREATE INDEX reports_by_hour ON reports (hour)",
+    "CREATE TABLE stages (update_id TEXT NOT NULL, stage TEXT NOT NULL, hour BIGINT NOT NULL, PRIMARY KEY (update_id, stage))",
+    "CREATE INDEX stages_by_hour ON stages (hour)",
+    "CREATE TABLE counts (hour BIGINT NOT NULL, app TEXT NOT NULL, channel TEXT NOT NULL, platform TEXT NOT NULL, \
+     version TEXT NOT NULL, region TEXT NOT NULL, kind TEXT NOT NULL, detail TEXT NOT NULL, n BIGINT NOT NULL, \
+     bytes BIGINT NOT NULL, full_bytes BIGINT NOT NULL, milliseconds BIGINT NOT NULL, \
+     PRIMARY KEY (hour, app, channel, platform, version, region, kind, detail))",
+    "CREATE TABLE funnel (hour BIGINT NOT NULL, app TEXT NOT NULL, channel TEXT NOT NULL, platform TEXT NOT NULL, \
+     version TEXT NOT NULL, stage TEXT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (hour, app, channel, platform, version, stage))",
+    "CREATE TABLE nodes (hour BIGINT NOT NULL, app TEXT NOT NULL, node TEXT NOT NULL, region TEXT NOT NULL, n BIGINT NOT NULL, \
+     bytes BIGINT NOT NULL, faults BIGINT NOT NULL, PRIMARY KEY (hour, app, node, region))",
+    "CREATE TABLE machines (day BIGINT NOT NULL, installation TEXT NOT NULL, app TEXT NOT NULL, channel TEXT NOT NULL, \
+     platform TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (day, installation, app))",
+    "CREATE TABLE totals (name TEXT PRIMARY KEY, n BIGINT NOT NULL)",
+]];
+
+/// The present form.
+const KNOWN: i64 = STEPS.len() as i64;
+
+/// Brings the tables to their present form. Several servers may begin at the same time: each step
+/// is done by one of them, and the others see that.
+pub(super) async fn bring_up_to_date(database: &Database) -> Result<(), FleetError> {
+    on!(database, pool, Kind => {
+        sqlx::query("CREATE TABLE IF NOT EXISTS form (number BIGINT PRIMARY KEY)")
+            .execute(pool)
+            .await
+            .map_err(FleetError::database("make the tables"))?;
+    });
+    let mut form = form(database).await?;
+    while form < KNOWN {
+        let step = usize::try_from(form).ok().and_then(|at| STEPS.get(at)).copied();
+        // Another server may have done this step meanwhile; then the number is taken.
+        if let Err(error) = take_step(database, form + 1, step.unwrap_or_default()).await
+            && self::form(database).await? <= form
+        {
+            return Err(error);
+        }
+        form += 1;
+    }
+    if form > KNOWN {
+        return Err(FleetError::TooNew { found: form, known: KNOWN });
+    }
+    Ok(())
+}
+
+async fn form(database: &Database) -> Result<i64, FleetError> {
+    let number = on!(database, pool, Kind => {
+        sqlx::query_scalar::<_, i64>("SELECT COALESCE(MAX(number), 0) FROM form")
+            .fetch_one(pool)
+            .await
+    });
+    number.map_err(FleetError::database("read the form of the tables"))
+}
+
+async fn take_step(
+    database: &Database,
+    number: i64,
+    step: &'static [&'static str],
+) -> Result<(), FleetError> {
+    let failed = || FleetError::database("make the tables");
+    on!(database, pool, Kind => {
+        let mut transaction = pool.begin().await.map_err(failed())?;
+        sqlx::query("INSERT INTO form (number) VALUES ($1)")
+            .bind(number)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed())?;
+        for text in step {
+            sqlx::query(*text).execute(&mut *transaction).await.map_err(failed())?;
+        }
+        transaction.commit().await.map_err(failed())
+    })
+}

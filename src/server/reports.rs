@@ -1,0 +1,189 @@
+//! `POST /api/reports`, `GET /api/statistics` and `GET /metrics`: reports of launchers, and the
+//! numbers that follow from them. A server has them only if it was given a place for reports.
+//!
+//! In: batches of anybody, questions with the operator's word. Out: how many reports were counted;
+//! numbers. Never: an answer to a batch that is not safe; a report of an app that the repository does
+//! not have; a number for a stranger.
+
+use axum::body::to_bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::access::Client;
+use super::fleet::Fleet;
+use super::refusal::Refusal;
+use super::repository::Catalogue;
+use super::state::ServerState;
+use super::updates;
+use crate::fleet::{Busy, Gauge, NEWEST_REPORT, OLDEST_REPORT, Statistics, Window, metrics_text};
+use crate::host;
+use crate::model::report::{BATCH_BYTES, BATCH_REPORTS, Batch, BatchAnswer, Report};
+
+/// Seconds after which a launcher may come again when there is no room now.
+const COME_BACK_SECONDS: u64 = 60;
+/// Days of a question that names none.
+const DAYS: u32 = 30;
+/// Seconds in a day.
+const DAY: i64 = 24 * 60 * 60;
+
+fn the(shared: &ServerState) -> Result<&Fleet, Refusal> {
+    shared.fleet.as_ref().ok_or_else(Refusal::not_found)
+}
+
+/// `POST /api/reports`: a batch of a launcher. 200 means that it is safe.
+pub(super) async fn take_reports(
+    State(shared): State<ServerState>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let fleet = the(&shared)?;
+    let now = host::now().as_second();
+    let address = request.extensions().get::<Client>().map(|Client(address)| *address);
+    if !fleet.admits(address, now) {
+        let refusal = Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "this address has sent many reports in this minute",
+        );
+        return Ok(later(refusal));
+    }
+    let body = to_bytes(request.into_body(), BATCH_BYTES + 1024).await.map_err(|_| {
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a batch has at most 96 KiB")
+    })?;
+    let batch: Batch<serde_json::Value> = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::bad(format!("not a batch of reports: {error}")))?;
+    if batch.reports.len() > BATCH_REPORTS {
+        return Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("a batch has at most {BATCH_REPORTS} reports"),
+        ));
+    }
+    let catalogue = shared.repository.catalogue().await;
+    let sent = batch.reports.len() as u64;
+    let reports: Vec<Report> = batch
+        .reports
+        .into_iter()
+        .filter_map(|value| Report::parse(value).ok())
+        .filter(|report| is_welcome(report, &catalogue, now))
+        .collect();
+    let understood = reports.len() as u64;
+    let accepted = if reports.is_empty() {
+        0
+    } else {
+        match fleet.ingest.take(reports, batch.dropped).await {
+            Ok(accepted) => accepted,
+            Err(Busy) => {
+                let refusal = Refusal::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "busy",
+                    "the reports are not stored; send them again later",
+                );
+                return Ok(later(refusal));
+            }
+        }
+    };
+    let answer = BatchAnswer { accepted, known: understood - accepted, refused: sent - understood };
+    Ok(updates::answer(&answer))
+}
+
+/// Whether a report is about an app of this repository and not older than what the store remembers,
+/// so that it cannot count twice.
+fn is_welcome(report: &Report, catalogue: &Catalogue, now: i64) -> bool {
+    let is_of_now = (now - OLDEST_REPORT..=now + NEWEST_REPORT).contains(&report.at);
+    is_of_now && updates::apps(catalogue).contains(&&report.app)
+}
+
+fn later(refusal: Refusal) -> Response {
+    let mut response = refusal.into_response();
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(COME_BACK_SECONDS));
+    response
+}
+
+/// The parameters of `GET /api/statistics`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StatisticsQuery {
+    days: Option<u32>,
+    app: String,
+    channel: String,
+    platform: String,
+    version: String,
+}
+
+/// `GET /api/statistics?days=&app=&channel=&platform=&version=`.
+pub(super) async fn statistics(
+    State(shared): State<ServerState>,
+    question: Result<Query<StatisticsQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let fleet = the(&shared)?;
+    check_reader(fleet, &headers)?;
+    let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
+    let StatisticsQuery { days, app, channel, platform, version } = question;
+    let since = host::now().as_second() - i64::from(days.unwrap_or(DAYS)) * DAY;
+    let window = Window { since, app, channel, platform, version };
+    let all = fleet.store.statistics(&window).await;
+    Ok(updates::answer(&all.map_err(|error| Refusal::internal(&error))?))
+}
+
+/// `GET /metrics`, for Prometheus.
+pub(super) async fn metrics(
+    State(shared): State<ServerState>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let fleet = the(&shared)?;
+    check_reader(fleet, &headers)?;
+    let internal = |error| Refusal::internal(&error);
+    // Of each installation Prometheus itself would have to remember its days.
+    let all = Statistics {
+        versions: Vec::new(),
+        ..fleet.store.statistics(&Window::all()).await.map_err(internal)?
+    };
+    let catalogue = shared.repository.catalogue().await;
+    let text = metrics_text(&all, &gauges(&shared, fleet, &catalogue));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok(([(CONTENT_TYPE, kind)], text).into_response())
+}
+
+fn gauges(shared: &ServerState, fleet: &Fleet, catalogue: &Catalogue) -> Vec<Gauge> {
+    let now = host::now();
+    let signatures = catalogue.expiries.iter().filter_map(|(role, expires)| {
+        let left = (*expires)?.duration_since(now).as_secs_f64();
+        Some(Gauge {
+            name: "kuzflow_signature_seconds",
+            help: "Seconds until a signature expires.",
+            label: Some(("role", role.to_string())),
+            value: left,
+        })
+    });
+    let plain = |name, help, value| Gauge { name, help, label: None, value };
+    let of_the_server = [
+        plain(
+            "kuzflow_batches_waiting",
+            "Batches of reports that wait to be stored.",
+            fleet.ingest.waiting() as f64,
+        ),
+        plain(
+            "kuzflow_listeners",
+            "Launchers that wait for news of a release.",
+            shared.events.listeners() as f64,
+        ),
+        plain("kuzflow_releases", "Published releases.", catalogue.releases.len() as f64),
+    ];
+    signatures.chain(of_the_server).collect()
+}
+
+fn check_reader(fleet: &Fleet, headers: &HeaderMap) -> Result<(), Refusal> {
+    if fleet.token.admits(headers) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "the operator's token is needed: Authorization: Bearer TOKEN",
+    ))
+}
