@@ -168,7 +168,9 @@ fn after_install(
     // Where this cannot be written (a home that nobody may write) the hook would run at each start.
     write(home, id, &Due { from: due.from.clone(), runs: due.runs + 1 })?;
     let ended = run(home, &script, AFTER_INSTALL, due.from, options);
-    forget(home, id);
+    if ended.as_ref().err().is_none_or(HookError::is_final) {
+        forget(home, id);
+    }
     ended
 }
 
@@ -213,9 +215,10 @@ fn run(
         writer: Writer::Hooks,
         limit: options.limit,
     };
-    script
-        .run(home, run)
-        .map_err(|source| HookError::Failed { script: script.path.clone(), source })
+    script.run(home, run).map_err(|failure| match failure.of_the_system(&script.path) {
+        Ok(error) => StoreError::File(error).into(),
+        Err(source) => HookError::Failed { script: script.path.clone(), source },
+    })
 }
 
 /// An uninstaller for all users, or one that was started by `sudo`, may run as an administrator. A

@@ -52,13 +52,13 @@ pub(super) fn run(
         writer: Writer::Migration,
         limit,
     };
-    script.run(home, run).map_err(|failure| {
-        let (id, script) = (to.to_string(), script.path.clone());
-        match failure {
-            ScriptFailure::TimeLimit { seconds, .. } => {
-                StoreError::MigrationTime { id, script, seconds }
-            }
-            failure => StoreError::Migration { id, script, reason: failure.to_string() },
+    let Err(failure) = script.run(home, run) else { return Ok(()) };
+    let (id, script) = (to.to_string(), script.path);
+    Err(match failure.of_the_system(&script) {
+        Ok(error) => StoreError::File(error),
+        Err(ScriptFailure::TimeLimit { seconds, .. }) => {
+            StoreError::MigrationTime { id, script, seconds }
         }
+        Err(failure) => StoreError::Migration { id, script, reason: failure.to_string() },
     })
 }

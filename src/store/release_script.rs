@@ -20,7 +20,8 @@ use super::files::exists;
 use super::output_file::{OutputFile, Writer};
 use super::{Home, InstalledRecord, StoreError};
 use crate::error_chain;
-use crate::file_error::FileResult as _;
+use crate::file_error::{FileError, FileResult as _, is_disk_full};
+use crate::look;
 use crate::process_group::ProcessGroup;
 use crate::programs;
 
@@ -35,6 +36,9 @@ pub(crate) enum ScriptFailure {
     /// Its program could not be started.
     #[error("cannot be started: {0}")]
     NotStarted(io::Error),
+    /// Its output has no place.
+    #[error(transparent)]
+    Output(FileError),
     /// It ended with another status than 0.
     #[error("{status}; {output}")]
     Status {
@@ -49,6 +53,20 @@ pub(crate) enum ScriptFailure {
         /// Its last lines.
         output: String,
     },
+}
+
+impl ScriptFailure {
+    /// The system's error if the script never began and is not to blame: a full disk, or too many
+    /// processes or open files. It may begin another time.
+    pub(super) fn of_the_system(self, script: &Path) -> Result<FileError, Self> {
+        match self {
+            Self::Output(error) => Ok(error),
+            Self::NotStarted(error) if is_disk_full(&error) || look::is_shortage(&error) => {
+                Ok(FileError::new("start", script, error))
+            }
+            failure => Err(failure),
+        }
+    }
 }
 
 /// A script of an installed version.
@@ -104,7 +122,8 @@ impl<'a> ReleaseScript<'a> {
     pub(super) fn run(&self, home: &Home, run: Run) -> Result<(), ScriptFailure> {
         let (output, file) = OutputFile::open(home, run.writer, &self.owner.container)
             .and_then(|(output, file)| Ok((output, [file.try_clone()?, file])))
-            .map_err(ScriptFailure::NotStarted)?;
+            .at("write the output of", &self.path)
+            .map_err(ScriptFailure::Output)?;
         let [out, errors] = file;
         let mut command = self.command(run.variable);
         command.args(&run.arguments).current_dir(run.working_folder);
@@ -180,4 +199,22 @@ fn interpreter_options(owner: &InstalledRecord) -> impl Iterator<Item = &String>
 fn last_lines(output: &OutputFile) -> String {
     let lines = output.last_lines(REPORTED_LINES);
     if lines.is_empty() { "it wrote nothing".to_owned() } else { lines.join("\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_of_the_system_is_no_fault_of_the_script() {
+        let script = Path::new("scripts/migrate");
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::OutOfMemory] {
+            let error = ScriptFailure::NotStarted(kind.into()).of_the_system(script).unwrap();
+            assert_eq!((error.action, error.source.kind()), ("start", kind));
+        }
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied] {
+            let failure = ScriptFailure::NotStarted(kind.into()).of_the_system(script);
+            assert!(matches!(failure, Err(ScriptFailure::NotStarted(_))));
+        }
+    }
 }

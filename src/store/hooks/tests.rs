@@ -87,6 +87,21 @@ fn a_hook_that_hangs_is_ended_with_all_its_processes() {
 }
 
 #[test]
+fn a_hook_whose_output_has_no_place_runs_another_time() {
+    let fixture = Fixture::new();
+    let id = install(&fixture, "1.0.0", AFTER_INSTALL, NOTES);
+    let log = fixture.home.logs().join(format!("hooks-{id}.txt"));
+    fs::create_dir_all(&log).unwrap();
+    let error = first_start(&fixture, &id).unwrap_err();
+    assert!(matches!(error, HookError::Store(StoreError::File(_))), "{error:?}");
+    assert!(is_due(&fixture.home, &id));
+    fs::remove_dir(&log).unwrap();
+    first_start(&fixture, &id).unwrap();
+    assert_eq!(runs(&fixture, &id).len(), 1);
+    assert!(!is_due(&fixture.home, &id));
+}
+
+#[test]
 fn a_hook_that_a_kill_interrupted_runs_again_but_not_for_ever() {
     let fixture = Fixture::new();
     let id = install(&fixture, "1.0.0", AFTER_INSTALL, NOTES);

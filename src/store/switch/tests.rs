@@ -170,6 +170,23 @@ mod scripts {
     }
 
     #[test]
+    fn a_migration_whose_output_has_no_place_is_not_to_blame_and_is_tried_again() {
+        let fixture = Fixture::new();
+        let one = fixture.install("1.0.0", &[]);
+        let (home, lock) = (&fixture.home, &fixture.lock);
+        switch(home, &one, SwitchOptions::PLAIN, lock).unwrap();
+        let two = with_script(&fixture, "2.0.0", "echo whole > data/file");
+        let log = home.logs().join(format!("migrate-{two}.txt"));
+        fs::create_dir_all(&log).unwrap();
+        let refused = switch(home, &two, SwitchOptions::PLAIN, lock).unwrap_err();
+        assert!(matches!(refused, StoreError::File(_)) && !refused.is_final(), "{refused:?}");
+        assert_eq!(home.active().unwrap().0.container, one);
+        fs::remove_dir(&log).unwrap();
+        switch(home, &two, SwitchOptions::PLAIN, lock).unwrap();
+        assert_eq!(fixture.read(&two, "data/file").as_deref(), Some("whole\n"));
+    }
+
+    #[test]
     fn a_migration_that_fails_or_hangs_changes_nothing() {
         let fixture = Fixture::new();
         let one = fixture.install("1.0.0", &[]);
