@@ -14,7 +14,7 @@ use crate::build::is_missing;
 use crate::build_for_other_systems::{
     host_python, mac_code, standalone_python, windows_python, zip_of,
 };
-use crate::installers::{launcher, tool};
+use crate::installers::{small_program, tool};
 use crate::support::release::text;
 
 const PAGE: &str = "docs/guide/installers.md";
@@ -72,7 +72,7 @@ impl Computer {
             fs::create_dir_all(folder).unwrap();
         }
         fs::hard_link(env!("CARGO_BIN_EXE_kuzflow"), self.path("usr/bin/kuzflow")).unwrap();
-        fs::copy(launcher(), self.path("usr/bin/kuzflow-launcher")).unwrap();
+        fs::copy(small_program(), self.path("usr/bin/kuzflow-launcher")).unwrap();
         let source = self.path("launcher.c");
         fs::write(
             &source,

@@ -109,7 +109,7 @@ impl Drop for Shop {
 }
 
 /// The launcher without its symbols, which are most of its bytes here. Made once.
-pub(crate) fn launcher() -> &'static Path {
+fn launcher() -> &'static Path {
     static LAUNCHER: OnceLock<PathBuf> = OnceLock::new();
     LAUNCHER.get_or_init(|| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("launcher-to-package");
@@ -121,7 +121,7 @@ pub(crate) fn launcher() -> &'static Path {
 }
 
 /// A small program in the launcher's place, where nobody starts it.
-fn small_program() -> &'static Path {
+pub(crate) fn small_program() -> &'static Path {
     Path::new("/bin/true")
 }
 
