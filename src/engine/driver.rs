@@ -93,6 +93,8 @@ struct Driver {
     watcher: Watcher,
     /// Reports to the publisher, where he wants any.
     reporting: Option<Reporting>,
+    /// Whether the app is started with or after this engine.
+    launches: bool,
 }
 
 impl Driver {
@@ -122,6 +124,7 @@ impl Driver {
             closing: None,
             watcher: Watcher::default(),
             reporting: None,
+            launches: setup.launch_when_ready,
         };
         let happenings = driver.inputs.clone();
         driver.session.app.on_happening(move |what| {
@@ -193,7 +196,8 @@ impl Driver {
             let _ = unfinished.await;
         }
         if let Some(reporting) = self.reporting {
-            reporting.end().await;
+            let app_follows = self.launches && self.session.app.get().is_none();
+            reporting.end(app_follows).await;
         }
     }
 

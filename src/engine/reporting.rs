@@ -22,7 +22,8 @@ const TIME_AT_THE_END: Duration = Duration::from_secs(2);
 enum Message {
     Seen(Vec<Happening>),
     CheckEnded,
-    End,
+    /// Reports on their way have so much time left.
+    End(Duration),
 }
 
 /// The task that writes and sends.
@@ -56,11 +57,16 @@ impl Reporting {
         }
     }
 
-    /// Writes what has happened, and gives reports on their way a little time.
-    pub(super) async fn end(self) {
-        let _ = self.messages.send(Message::End);
+    /// Writes what has happened, and gives reports on their way a little time: none if an app starts
+    /// after this. What is not sent waits for the next check.
+    pub(super) async fn end(self, app_follows: bool) {
+        let _ = self.messages.send(Message::End(time_at_the_end(app_follows)));
         let _ = self.task.await;
     }
+}
+
+fn time_at_the_end(app_follows: bool) -> Duration {
+    if app_follows { Duration::ZERO } else { TIME_AT_THE_END }
 }
 
 async fn work(
@@ -69,6 +75,7 @@ async fn work(
     mut messages: mpsc::UnboundedReceiver<Message>,
 ) {
     let mut sending: Option<JoinHandle<()>> = None;
+    let mut left = Duration::ZERO;
     while let Some(message) = messages.recv().await {
         match message {
             Message::Seen(happenings) => {
@@ -85,11 +92,14 @@ async fn work(
                 sending = Some(tokio::spawn(send));
             }
             Message::CheckEnded => {}
-            Message::End => break,
+            Message::End(time) => {
+                left = time;
+                break;
+            }
         }
     }
     if let Some(mut sending) = sending
-        && tokio::time::timeout(TIME_AT_THE_END, &mut sending).await.is_err()
+        && tokio::time::timeout(left, &mut sending).await.is_err()
     {
         sending.abort();
     }
