@@ -107,7 +107,7 @@ async fn write(
 ) -> Result<HashSet<String>, FleetError> {
     let failed = || FleetError::database("write reports");
     let mut known = HashSet::new();
-    let reports: Vec<(&Report, Labels, String)> = group
+    let mut reports: Vec<(&Report, Labels, String)> = group
         .iter()
         .flat_map(|incoming| &incoming.reports)
         .filter(|report| known.insert(report.id.as_str()))
@@ -116,6 +116,8 @@ async fn write(
             (report, bounds.labels(report, now), body)
         })
         .collect();
+    // Two servers that write the same rows at the same time wait for each other in one order.
+    reports.sort_by_key(|(report, ..)| report.id.as_str());
     let dropped = group.iter().fold(0, |sum: u64, incoming| sum.saturating_add(incoming.dropped));
     let (hour, day) = (hour_of(now), day_of(now));
     on!(&store.database, pool, Kind => {
@@ -138,7 +140,7 @@ async fn write(
         }
         let fresh: Vec<&(&Report, Labels, String)> =
             reports.iter().filter(|(report, ..)| new.contains(report.id.as_str())).collect();
-        let steps: Vec<(&str, &'static str, FunnelKey)> = fresh
+        let mut steps: Vec<(&str, &'static str, FunnelKey)> = fresh
             .iter()
             .filter(|(report, ..)| is_stage(report.kind))
             .filter_map(|(report, labels, _)| {
@@ -146,6 +148,7 @@ async fn write(
                 Some((update, report.kind.word(), labels.funnel(report.kind)))
             })
             .collect();
+        steps.sort_by_key(|(update, stage, _)| (*update, *stage));
         let mut reached: HashSet<(String, String)> = HashSet::new();
         for part in steps.chunks(MOST_ROWS) {
             let mut insert =
