@@ -1,5 +1,6 @@
 //! Servers that run on the loopback.
 
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use kuzflow::testing::server::{ServerError, ServerOptions, serve};
 use tokio::sync::oneshot;
 
-use crate::support::waiting::until;
+use crate::support::waiting::{LIMIT, until};
 
 /// `kuzflow serve` on a free port of the loopback, in its own runtime.
 pub struct Server {
@@ -34,6 +35,9 @@ impl Server {
                 serve(options, listener, shutdown).await
             })
         });
+        // It has read its repository once it answers: a test that changes a file there before that
+        // would end it.
+        until("the server answers or has ended", || thread.is_finished() || answers(address));
         Self { address, stop: Some(stop), thread: Some(thread) }
     }
 
@@ -51,6 +55,17 @@ impl Drop for Server {
         self.tell_to_stop();
         _ = self.thread.take().map(std::thread::JoinHandle::join);
     }
+}
+
+/// Whether a server takes a request there, whatever it says.
+fn answers(address: SocketAddr) -> bool {
+    let request = b"GET /healthz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
+    let asked = TcpStream::connect(address).and_then(|mut stream| {
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.write_all(request)?;
+        stream.read(&mut [0])
+    });
+    asked.is_ok_and(|length| length > 0)
 }
 
 /// nginx with our shipped configuration; its listen address, root and proxied server are replaced.
