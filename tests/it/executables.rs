@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::support::display::{self, Display};
 use crate::support::release::{self, PROGRAM, World, reply, text, tree};
+use crate::support::slow_node::{SlowNode, Slowness};
 use crate::support::small_disk::SmallDisk;
 use crate::support::waiting::until;
 
@@ -385,7 +386,8 @@ fn killed_at_any_time_the_next_run_converges() {
 fn a_resumed_download_fetches_only_what_is_missing() {
     let (world, node) = installed();
     world.release("2.0.0", 12 * MEGABYTE);
-    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 4_000_000\n");
+    // A busy computer may look late: the download must not have ended by then.
+    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 1_000_000\n");
     let mut update = world
         .launcher(&["--json", "update"])
         .stdout(Stdio::null())
@@ -486,7 +488,9 @@ fn a_package_that_was_changed_on_the_node_is_refused() {
 fn a_lying_node_beside_a_good_one_is_named_and_left() {
     let world = World::new();
     world.release("1.0.0", 8 * MEGABYTE);
-    let good = world.serve();
+    // Slower than the liar, so that there is something left for the liar on any computer.
+    let slow = Slowness { rate: 3_000_000, ..Slowness::default() };
+    let good = SlowNode::start(&world.path("publisher/repository"), slow);
     // The second node serves a copy of the repository with one changed byte.
     let copy = World::new();
     release::copy_tree(&world.path("publisher/repository"), &copy.path("publisher/repository"));
@@ -507,9 +511,11 @@ fn a_lying_node_beside_a_good_one_is_named_and_left() {
 
 #[test]
 fn two_launchers_at_once() {
-    let (world, node) = installed();
+    let (world, _node) = installed();
     world.release("2.0.0", 8 * MEGABYTE);
-    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 2_000_000\n");
+    let slow = Slowness { rate: 2_000_000, ..Slowness::default() };
+    let node = SlowNode::start(&world.path("publisher/repository"), slow);
+    world.configure(&[&node.address], "");
     let first = world
         .launcher(&["--json", "update"])
         .stdout(Stdio::piped())
@@ -518,6 +524,8 @@ fn two_launchers_at_once() {
         .unwrap();
     let staging = world.home().join("staging");
     until("the first one works", || fs::read_dir(&staging).unwrap().count() > 0);
+    // It works until the second one has been refused, however long that takes.
+    node.hold();
     let second = world.say(&["prune"]);
     assert_eq!(
         (second.code, second.result["problem"]["kind"].as_str()),
@@ -526,6 +534,7 @@ fn two_launchers_at_once() {
         second.errors
     );
     assert_eq!(world.say(&["list"]).code, 0, "looking needs no lock");
+    node.let_go();
     let first = reply(&first.wait_with_output().unwrap());
     assert_eq!(first.code, 0, "{}", first.errors);
 }
@@ -586,7 +595,7 @@ fn a_disk_that_fills_on_the_way_leaves_the_old_version_and_recovers() {
     let Some(_disk) = SmallDisk::mount(&world.home(), "size=120m") else { return };
     assert_eq!(world.say(&["update"]).code, 0);
     world.release("2.0.0", 24 * MEGABYTE);
-    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 6_000_000\n");
+    world.configure(&[&node.address], "[update]\nmax_bytes_per_second = 1_000_000\n");
     let update = world
         .launcher(&["--json", "update"])
         .stdout(Stdio::piped())

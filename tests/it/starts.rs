@@ -41,24 +41,37 @@ const STAYS: &str = "echo up > \"$KUZFLOW_HEALTH\"; exec sleep \"${STAY:-0.3}\""
 const NEEDS_A_FILE: &str = "[ -z \"$BROKEN_COMPUTER\" ] || { echo 'libxcb is missing' >&2; exit 1; }\n\
     echo up > \"$KUZFLOW_HEALTH\"; exec sleep 0.3";
 
+/// Hands over to a process that comes up, does `work`, and goes on until `GATE` is there.
+fn hands_over(work: &str) -> String {
+    format!(
+        "(echo up > \"$KUZFLOW_HEALTH\"; {work}exec sh -c 'until [ -e \"$GATE\" ]; do sleep 0.05; done') \
+         </dev/null >/dev/null 2>&1 &\nexit 0"
+    )
+}
+
+/// Starts a version that hands over. What goes on ends only when the launcher knows of it, which
+/// may be late on a busy computer.
+fn start_handing_over(world: &World) -> Vec<String> {
+    let (gate, log) = (world.path("gate"), world.path("log"));
+    let _ = fs::remove_file(&gate);
+    let mut command = world.launcher(&["--headless", "--verbose", "run"]);
+    command.env("GATE", &gate).stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap());
+    let launcher = command.spawn().unwrap();
+    until("the launcher knows of it", || {
+        fs::read_to_string(&log).unwrap().contains("the app was handed over")
+    });
+    fs::write(&gate, "").unwrap();
+    started_versions(&launcher.wait_with_output().unwrap())
+}
+
 #[test]
 fn an_app_whose_first_process_hands_over_is_not_taken_for_a_bad_one() {
     let (world, _node) = installed("1.0.0", STAYS);
     world.start();
-    release(
-        &world,
-        "1.1.0",
-        "(echo up > \"$KUZFLOW_HEALTH\"; echo work >> \"$KUZFLOW_HOME/data/journal\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
-    );
+    release(&world, "1.1.0", &hands_over("echo work >> \"$KUZFLOW_HOME/data/journal\"; "));
     world.update();
     for run in 0..7 {
-        let output = world.start();
-        assert_eq!(
-            started_versions(&output),
-            ["1.1.0"],
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert_eq!(start_handing_over(&world), ["1.1.0"]);
         if run == 0 {
             let probation = &world.record("active.json")["probation"];
             assert_eq!(probation["good_runs"], 1, "like any other, one good run proves nothing");
@@ -196,14 +209,10 @@ fn an_app_that_hands_over_well_once_and_fails_ever_after_is_left() {
     let (world, _node) = installed("1.0.0", STAYS);
     world.start();
     world.start();
-    release(
-        &world,
-        "1.1.0",
-        "[ -z \"$FAIL\" ] || exit 1\n(echo up > \"$KUZFLOW_HEALTH\"; exec sleep 1.5) </dev/null >/dev/null 2>&1 &\nexit 0",
-    );
+    release(&world, "1.1.0", &format!("[ -z \"$FAIL\" ] || exit 1\n{}", hands_over("")));
     world.update();
     for proved in [false, true] {
-        assert_eq!(started_versions(&world.start()), ["1.1.0"]);
+        assert_eq!(start_handing_over(&world), ["1.1.0"]);
         assert_eq!(world.record("active.json")["probation"].is_null(), proved);
     }
     let failing = || {

@@ -256,7 +256,11 @@ impl Shared {
                     count = 1;
                     self.pace(count, rate)?;
                 }
-                Behaviour::Limited(rate) => self.pace(count, rate)?,
+                Behaviour::Limited(rate) => {
+                    // Small portions: otherwise one of many connections would be silent for long.
+                    count = count.min((rate / 50).max(1));
+                    self.pace(count, rate)?;
+                }
                 Behaviour::Fades(bytes) if at < first + bytes => {
                     count = count.min(first + bytes - at)
                 }

@@ -1,11 +1,11 @@
-//! A node that serves a whole repository slowly: it delays each byte, or never answers its first
-//! requests.
+//! A node that serves a whole repository slowly: it delays each byte, never answers its first
+//! requests, or holds its answers until a test has done something.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -27,12 +27,14 @@ pub struct Slowness {
 pub struct SlowNode {
     /// Host and port.
     pub address: String,
+    line: Arc<Line>,
 }
 
 struct Line {
     folder: PathBuf,
     slowness: Slowness,
     lost: AtomicUsize,
+    is_held: AtomicBool,
     /// Only one answer sends at a time, so that the rate applies to all together.
     sending: Mutex<()>,
 }
@@ -46,15 +48,27 @@ impl SlowNode {
             folder: folder.to_owned(),
             slowness,
             lost: AtomicUsize::new(0),
+            is_held: AtomicBool::new(false),
             sending: Mutex::default(),
         });
+        let serving = Arc::clone(&line);
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let line = Arc::clone(&line);
+                let line = Arc::clone(&serving);
                 thread::spawn(move || line.serve(connection));
             }
         });
-        Self { address }
+        Self { address, line }
+    }
+
+    /// From now on no further byte is sent, also of answers that have begun, until `let_go`. Only
+    /// a node with a rate can be held.
+    pub fn hold(&self) {
+        self.line.is_held.store(true, Ordering::Relaxed);
+    }
+
+    pub fn let_go(&self) {
+        self.line.is_held.store(false, Ordering::Relaxed);
     }
 }
 
@@ -124,6 +138,9 @@ impl Line {
         }
         for part in body.chunks(usize::try_from(rate / 20).unwrap().max(1)) {
             let _turn = self.sending.lock().unwrap();
+            while self.is_held.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(10));
+            }
             connection.write_all(part).ok()?;
             thread::sleep(Duration::from_millis(50));
         }

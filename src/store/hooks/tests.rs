@@ -71,7 +71,9 @@ fn a_hook_that_fails_is_reported_with_its_last_lines_and_never_runs_again() {
 #[test]
 fn a_hook_that_hangs_is_ended_with_all_its_processes() {
     let fixture = Fixture::new();
-    let script = "(sleep 3; echo late > \"$KUZFLOW_DATA/late\") &\nwhile :; do echo waiting; done";
+    // What it starts writes once the hook has been ended, however late a busy computer ends it.
+    let script = "(until [ -e \"$KUZFLOW_DATA/gate\" ]; do sleep 0.1; done; echo late > \"$KUZFLOW_DATA/late\") &\n\
+                  while :; do echo waiting; done";
     let id = install(&fixture, "1.0.0", AFTER_INSTALL, script);
     let options = HookOptions { limit: Duration::from_millis(500), ..HookOptions::PLAIN };
     let begun = Instant::now();
@@ -82,7 +84,8 @@ fn a_hook_that_hangs_is_ended_with_all_its_processes() {
     // What it wrote without end is bounded.
     let log = fixture.home.logs().join(format!("hooks-{id}.txt"));
     assert!(fs::metadata(log).unwrap().len() <= 256 << 10);
-    std::thread::sleep(Duration::from_secs(4));
+    fixture.write(&id, "data/gate", "");
+    std::thread::sleep(Duration::from_secs(2));
     assert!(fixture.read(&id, "data/late").is_none(), "a process of the hook went on");
 }
 

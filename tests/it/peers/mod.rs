@@ -159,7 +159,7 @@ impl Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_network_fetches_an_object_about_once() {
     let content = content(3_000_000);
-    let node = FaultyNode::start(&content, Behaviour::Limited(1_000_000));
+    let node = FaultyNode::start(&content, Behaviour::Limited(500_000));
     let computers = Computer::many(5);
     let outcomes = futures_util::future::join_all(
         computers.iter().map(|computer| computer.download(&content, &node)),
@@ -182,6 +182,8 @@ async fn whoever_comes_later_gets_it_from_the_peer_also_after_a_restart() {
     one.download(&content, &node).await.result.unwrap();
     one.keep(&content);
     std::fs::remove_file(one.file()).unwrap();
+    // A busy computer learns late that the peer has it: the node does not send much until then.
+    node.becomes(Behaviour::Limited(50_000));
     let sent = node.sent();
     let late = Computer::at(second, vec![here(first)]);
     let outcome = late.download(&content, &node).await;
@@ -214,9 +216,11 @@ async fn whoever_comes_later_gets_it_from_the_peer_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_lies_is_named_and_left() {
     let content = content(2_000_000);
-    let node = FaultyNode::start(&content, Behaviour::Limited(2_000_000));
+    let node = FaultyNode::start(&content, Behaviour::Healthy);
     let liar = Computer::at(free_port(), Vec::new());
     liar.download(&content, &node).await.result.unwrap();
+    // Slow, so that the liar is asked before the end, however busy the computer is.
+    node.becomes(Behaviour::Limited(300_000));
     liar.keep(&content);
     // The file changes unnoticed, as on a rotten disk.
     std::fs::write(liar.file(), vec![0; content.len()]).unwrap();

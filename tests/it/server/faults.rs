@@ -83,8 +83,11 @@ fn clients_that_send_or_read_too_slowly_are_left() {
     assert_eq!(get(server.address, "/healthz").status, 200);
 
     let mut readers: Vec<TcpStream> = (0..4).map(|_| connect(server.address)).collect();
+    // All requests are there before the first answer is waited for: none of them may come late.
     for stream in &mut readers {
         stream.write_all(format!("GET {large} HTTP/1.1\r\nHost: n\r\n\r\n").as_bytes()).unwrap();
+    }
+    for stream in &mut readers {
         stream.read_exact(&mut [0; 15]).unwrap();
     }
     assert_eq!(get(server.address, "/healthz").status, 200);
