@@ -4,7 +4,10 @@
 //! In: a command, then its child. Out: nothing. Never: ends a process that is not the program's.
 //! Unix has process groups, and lists processes with their parents. Windows has jobs: there the
 //! system ends the program's processes with this one as well. A process that the program starts in
-//! its very first moment, before it is in its job, escapes.
+//! its very first moment, before it is in its job, escapes. The standard library can start a program
+//! stopped, but has no handle of its first thread to let it go on, and it has no attribute yet that
+//! begins a process in a job. To find the thread in a list of all threads could fail, and would then
+//! leave a program that never runs, which is worse than one process that lives too long.
 
 use std::process::{Child, Command};
 

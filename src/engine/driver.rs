@@ -2,16 +2,17 @@
 //! into the machine.
 //!
 //! The driver owns everything alive in an engine: the session with the app, the peers, the cached
-//! documents of packages, the download. It passes to each piece of work only what that work uses.
+//! documents of packages, the download. It passes to each piece of work only what that work uses;
+//! `work` begins it.
 
-use std::path::PathBuf;
+mod work;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::installed::disk_use;
 use super::machine::Machine;
 use super::menu;
 use super::reporting::Reporting;
@@ -23,24 +24,17 @@ use crate::messages::language::{Back, Effect, MachineInput, Setup};
 use crate::messages::mailbox::{self, Emitter, EngineEnd, Handle};
 use crate::messages::problem;
 use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind, Repaired};
+use crate::model::Version;
 use crate::model::incident::Notice;
-use crate::model::{ContainerId, Offer, Version};
-use crate::reports::{self, Happening};
 use crate::session::app::Expecting;
 use crate::session::app_session::AppSession;
 use crate::session::channel;
 use crate::session::closing::CloseControl;
 use crate::session::restart::{Starter, Watcher};
-use crate::session::switching::{self, choose};
-use crate::store::{HomeState, maintenance, remove, snapshots};
+use crate::store::HomeState;
 use crate::threads;
-use crate::trust::Freshness;
-use crate::update::check::CheckJob;
-use crate::update::install::UpdateJob;
 use crate::update::package_documents::DocumentCache;
 use crate::update::peer_service::PeerHandle;
-use crate::update::repair::RepairJob;
-use crate::update::{from_file, hot_swap};
 
 /// Pauses between two tries for a person who waits for the network and whose app cannot be started
 /// before.
@@ -265,80 +259,6 @@ impl Driver {
         Arc::clone(&self.session.environment)
     }
 
-    fn check(&self, wanted: Option<Version>) {
-        let job = CheckJob {
-            environment: self.environment(),
-            client: self.client.clone(),
-            channel: self.session.channel.clone(),
-            documents: self.documents.clone(),
-            peers: self.peers.clone(),
-        };
-        self.spawn(job.run(wanted), MachineInput::Checked);
-    }
-
-    fn check_file(&self, path: PathBuf, accept_expired: bool) {
-        let (environment, client) = (self.environment(), self.client.clone());
-        let freshness = if accept_expired { Freshness::Waived } else { Freshness::Required };
-        let check = async move {
-            from_file::check(&environment, &client, path, freshness).await.inspect_err(|problem| {
-                tracing::info!(chain = ?problem.chain, "the bundle is not installed");
-            })
-        };
-        self.spawn(check, MachineInput::Checked);
-    }
-
-    fn update(&mut self, offer: Box<Offer>) {
-        self.steer(RunState::Run);
-        let job = UpdateJob {
-            environment: self.environment(),
-            client: self.client.clone(),
-            documents: self.documents.clone(),
-            peers: self.peers.clone(),
-            offer,
-            control: self.control.subscribe(),
-            emitter: self.emitter.clone(),
-            inputs: self.inputs.clone(),
-        };
-        self.download = Some(self.spawn(job.run(), MachineInput::Updated));
-    }
-
-    fn repair(&mut self, id: ContainerId) {
-        self.steer(RunState::Run);
-        let job = RepairJob {
-            environment: self.environment(),
-            client: self.client.clone(),
-            documents: self.documents.clone(),
-            peers: self.peers.clone(),
-            id,
-            control: self.control.subscribe(),
-            emitter: self.emitter.clone(),
-        };
-        self.download = Some(self.spawn(job.run(), MachineInput::Repaired));
-    }
-
-    fn choose(&mut self, id: ContainerId, at_next_start: bool) {
-        let (environment, emitter) = (self.environment(), self.emitter.clone());
-        let choose = move || {
-            let chosen = choose(&environment, id, at_next_start, &|event| emitter.emit(event))?;
-            if !chosen.at_next_start {
-                let version = chosen.id.version.clone();
-                reports::record(&environment, &Happening::Switched(version));
-            }
-            Ok(chosen)
-        };
-        self.begin(choose, MachineInput::Chosen);
-    }
-
-    fn swap(&self, offer: Box<Offer>) {
-        let (environment, channel) = (self.environment(), self.session.channel.clone());
-        let swap = async move {
-            Ok(hot_swap::hot_swap(&environment, &channel, &offer.signed.release).await)
-        };
-        self.spawn(swap, |swapped| {
-            MachineInput::Swapped(swapped.unwrap_or_else(|_| Err(Vec::new())))
-        });
-    }
-
     /// One at a time: a second request means the same.
     fn restart_when_ended(&mut self) {
         if self.restarting.as_ref().is_some_and(|task| !task.is_finished()) {
@@ -380,54 +300,6 @@ impl Driver {
             outcome
         };
         self.begin(work, input);
-    }
-
-    fn remove(&mut self, id: ContainerId) {
-        let environment = self.environment();
-        let remove = move || {
-            let removed =
-                environment.remove_versions(|home, lock| remove::set_aside(home, &id, lock));
-            removed.map_err(|error| problem::of_store(&error))
-        };
-        self.begin(remove, MachineInput::Removed);
-    }
-
-    fn prune(&mut self) {
-        let environment = self.environment();
-        let prune = move || {
-            let keep = environment.settings.update.keep_versions;
-            let pruned =
-                environment.remove_versions(|home, lock| maintenance::prune(home, keep, lock));
-            // The list is sent again, whatever the outcome.
-            pruned.map(drop).map_err(|error| problem::of_store(&error))
-        };
-        self.begin(prune, MachineInput::Removed);
-    }
-
-    fn delete_retained(&mut self, folder: PathBuf) {
-        let environment = self.environment();
-        let delete = move || {
-            let deleted = environment
-                .lock()
-                .and_then(|lock| snapshots::delete(&environment.home, &folder, &lock));
-            deleted.map_err(|error| problem::of_store(&error))
-        };
-        self.begin(delete, MachineInput::Removed);
-    }
-
-    fn prune_automatically(&mut self) {
-        let environment = self.environment();
-        let prune = move || {
-            switching::prune_automatically(&environment);
-            // The list is sent again.
-            Ok(())
-        };
-        self.begin(prune, MachineInput::Removed);
-    }
-
-    fn measure_disk(&self) {
-        let (environment, emitter) = (self.environment(), self.emitter.clone());
-        tokio::task::spawn_blocking(move || emitter.emit(Event::DiskUse(disk_use(&environment))));
     }
 
     /// Applies a person's decision to the app that is closing.
