@@ -523,6 +523,10 @@ fn a_publisher_cannot_mistake_a_launcher() {
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };
+    // Its version is the launcher's, and so is its stamp of a version: by its name it is known.
+    let tool = PathBuf::from(env!("CARGO_BIN_EXE_kuzflow"));
+    let reason = refused(&tool, &[]);
+    assert!(reason.contains("it is kuzflow, not kuzflow-launcher"), "{reason}");
     let build = machine.build("0.9.0");
     assert!(
         refused(&build, &["--launcher-version", "0.9.1"]).contains("says that it is version 0.9.0")

@@ -262,6 +262,16 @@ impl World {
         self.launcher(&["--headless", "run"]).output().unwrap()
     }
 
+    /// Starts 1.0.0, whose hook has failed with these words: both are reported, and it runs.
+    pub fn start_after_failed_hook(&self, words: &str) {
+        let output = self.start();
+        assert_eq!(started_versions(&output), ["1.0.0"]);
+        let [shown, log] = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        assert!(shown.contains("A setup step of version 1.0.0 did not succeed"), "{shown}");
+        assert!(log.contains(words), "{log}");
+    }
+
     /// A JSON file of the home; null if it is missing.
     pub fn record(&self, name: &str) -> Value {
         serde_json::from_slice(&fs::read(self.home().join(name)).unwrap_or_default())

@@ -88,12 +88,7 @@ fn a_program_is_a_hook_and_its_words_are_in_the_log() {
 fn a_hook_that_fails_is_reported_and_the_version_starts() {
     let fails = batch("echo the service is not there 1>&2\nexit /b 3");
     let (world, _node) = installed(&[("after-install", "after.cmd", &fails)]);
-    let output = world.start();
-    assert_eq!(started_versions(&output), ["1.0.0"]);
-    let [shown, log] =
-        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(shown.contains("A setup step of version 1.0.0 did not succeed"), "{shown}");
-    assert!(log.contains("the service is not there"), "{log}");
+    world.start_after_failed_hook("the service is not there");
     assert!(hook_log(&world, "1.0.0").contains("the service is not there"));
 }
 
