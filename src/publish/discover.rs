@@ -20,7 +20,7 @@ pub(crate) struct Discovered {
     pub display_name: Option<String>,
     /// The version in the project's metadata.
     pub version: Option<String>,
-    /// Folder, entry point, requirements, icon.
+    /// Folder, entry point, requirements, icon, text of the licence.
     pub recipe: Recipe,
 }
 
@@ -28,6 +28,18 @@ pub(crate) struct Discovered {
 const SCRIPTS: [&str; 5] = ["app.py", "main.py", "run.py", "start.py", "gui.py"];
 /// Folders that may contain an icon.
 const PICTURE_FOLDERS: [&str; 6] = ["", "assets", "resources", "icons", "images", "data"];
+/// Names of the text of a licence in small letters, the likeliest first.
+const LICENCES: [&str; 9] = [
+    "license",
+    "license.txt",
+    "license.md",
+    "licence",
+    "licence.txt",
+    "licence.md",
+    "copying",
+    "copying.txt",
+    "copying.md",
+];
 /// Names that many projects contain and no release.
 const NOT_SHIPPED: [&str; 8] =
     ["tests", "test", "docs", "doc", "build", "dist", "*.egg-info", "pyproject.toml"];
@@ -79,6 +91,7 @@ impl Discovered {
             entry: entry.map(Into::into),
             requirements: requirements.map(PathBuf::from),
             icon: picture(folder, name.as_ref()),
+            license_file: licence(folder),
             exclude,
             ..Recipe::default()
         };
@@ -222,6 +235,19 @@ fn picture(folder: &Path, name: Option<&AppName>) -> Option<PathBuf> {
     places.into_iter().find(|path| folder.join(path).is_file())
 }
 
+/// The text of the app's licence, in whichever letters its name is written.
+fn licence(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.path().is_file());
+    let mut names: Vec<String> =
+        files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    LICENCES
+        .iter()
+        .find_map(|known| names.iter().find(|name| name.eq_ignore_ascii_case(known)))
+        .map(PathBuf::from)
+}
+
 /// The names of [`NOT_SHIPPED`] that the folder contains.
 fn not_shipped(folder: &Path) -> Vec<String> {
     let names: Vec<String> = fs::read_dir(folder)
@@ -296,6 +322,19 @@ mod tests {
         assert_eq!(icon(&["icon.svg", "assets/logo.png"]), Some("assets/logo.png".into()));
         assert_eq!(icon(&["images/icon.svg", "other.svg"]), Some("images/icon.svg".into()));
         assert_eq!(icon(&["other.svg"]), None);
+    }
+
+    #[test]
+    fn the_text_of_the_licence_is_found_in_each_spelling() {
+        let licence = |files: &[&str]| {
+            let files: Vec<(&str, &str)> = files.iter().map(|file| (*file, "")).collect();
+            discovered(&files).recipe.license_file
+        };
+        for name in ["LICENSE", "LICENSE.txt", "license.md", "COPYING", "LICENCE", "Licence.TXT"] {
+            assert_eq!(licence(&["app.py", name]), Some(name.into()));
+        }
+        assert_eq!(licence(&["COPYING", "LICENSE.md"]), Some("LICENSE.md".into()));
+        assert_eq!(licence(&["LICENSE/MIT.txt", "LICENSES.md", "app.py"]), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::real_path;
 
 /// The text below `kuzflow init --help`.
 pub(super) const HELP: &str = "\
-In an app's folder nothing else need be said: name, entry point, requirements and picture are looked for, and written to kuzflow.toml,
+In an app's folder nothing else need be said: name, entry point, requirements, picture and licence are looked for, and written to kuzflow.toml,
 where you can change them. The app's folder itself is not changed, but for the new folder in it.
 
 For releases for Windows and macOS name their Python with --runtime: the embeddable zip of python.org, a standalone build.
@@ -234,8 +234,9 @@ fn placed(recipe: Recipe, app_folder: &Path, folder: &Path) -> Recipe {
     let from_there = |path: PathBuf| relative_to(folder, &app_folder.join(path));
     Recipe {
         folder: recipe.folder.map(|folder| folder.map(&from_there)),
-        requirements: recipe.requirements.map(from_there),
-        icon: recipe.icon.map(from_there),
+        requirements: recipe.requirements.map(&from_there),
+        icon: recipe.icon.map(&from_there),
+        license_file: recipe.license_file.map(from_there),
         ..recipe
     }
 }
@@ -287,6 +288,10 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
         _ => "set folder and entry in [app]: what releases are made of".to_owned(),
     };
     line("settings", &folder.join("kuzflow.toml"), &built);
+    if let Some(file) = &recipe.license_file {
+        let path = relative_to(Path::new("."), &folder.join(file));
+        line("licence", &path, "installers show it; its short name belongs into license in [app]");
+    }
     line("serve", &project.repository(), "kuzflow serve, or any web server");
     line("ship", &project.launcher_folder(), "both files belong beside kuzflow-launcher");
     let keys = project.keys_folder();
