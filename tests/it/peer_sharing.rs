@@ -63,10 +63,7 @@ impl Drop for Serving {
 
 fn configure(world: &World, node: &str, known: Option<u64>) {
     let known = known.map(|port| format!("known = ['127.0.0.1:{port}']\n")).unwrap_or_default();
-    world.configure(
-        &[node],
-        &format!("[peers]\nenabled = true\nmulticast = false\n{known}"),
-    );
+    world.configure(&[node], &format!("[peers]\nenabled = true\nmulticast = false\n{known}"));
 }
 
 /// Bytes from peers, and from all sources.
