@@ -6,7 +6,7 @@
 //! present        windows, notifications terminal   an engine without a window
 //! repairing      a version that does not start
 //! shortcuts      the entry in the menu  login_switch   the start at login
-//! old_shortcuts  those of an earlier installation
+//! old_shortcuts  those of an earlier installation        program_list   the list of installed programs
 //! output, log, streams   printed output, the log, and the streams for both
 //! ```
 //!
@@ -19,6 +19,7 @@ pub(crate) mod login_switch;
 pub(crate) mod old_shortcuts;
 pub(crate) mod output;
 pub(crate) mod present;
+mod program_list;
 mod repairing;
 mod reports;
 mod resident;

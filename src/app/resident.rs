@@ -16,7 +16,7 @@ use super::output::Output;
 use super::present::{PresentOptions, announce, listen, show, show_wanted};
 use super::reports::Reports;
 use super::self_update::SelfUpdate;
-use super::{Ending, shortcuts};
+use super::{Ending, program_list, shortcuts};
 use crate::error_chain;
 use crate::gui::{self, NotificationEnd, ViewState};
 use crate::host;
@@ -67,6 +67,8 @@ pub(crate) fn live(
         }
         resident.finish();
         resident.reports.report_at_the_end(&mut resident.view);
+        // Another version may have been started meanwhile.
+        program_list::follow(&session.environment, own, false);
     });
     if handle.closed() {
         tracing::error!("the engine has ended; the app goes on without it");

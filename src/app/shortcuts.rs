@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::installation;
+use super::program_list;
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
 use crate::desktop::{Action, Document, Entry, MenuTexts, autostart, icon};
@@ -121,9 +122,10 @@ pub(crate) fn menu_texts(name: &str) -> MenuTexts {
 }
 
 /// Background work after a start or an update: the shortcut and the start at login follow the app's
-/// name and icon, and the launcher's place. After
-/// the first installation a shortcut is made if the settings say so. Errors are only logged.
+/// name and icon, and the launcher's place; the list of installed programs follows its version.
+/// After the first installation a shortcut is made if the settings say so. Errors are only logged.
 pub(crate) fn follow(environment: &Environment, own: &SelfUpdate, was_empty: bool) {
+    program_list::follow(environment, own, was_empty);
     let home = &environment.home;
     let wanted = was_empty && environment.settings.desktop.shortcut;
     if !wanted && !shortcut::is_made(home) && !autostart::is_made(home) {

@@ -13,7 +13,7 @@
 use std::path::{Path, PathBuf};
 
 use super::shortcut::{Artifact, Made, System, digest_of, put};
-use super::{DesktopError, Entry, freedesktop, mac, remove_file, windows};
+use super::{DesktopError, Entry, freedesktop, mac, remove_file, second_home, windows};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::FileResult as _;
@@ -22,7 +22,7 @@ use crate::look;
 use crate::store::Home;
 
 /// What the launcher is called with at login, after its options.
-pub(super) const WORDS: [&str; 2] = ["run", "--at-login"];
+const WORDS: [&str; 2] = ["run", "--at-login"];
 
 /// Makes the system start the app at login. Returns the file, or `None` if it is there already.
 ///
@@ -35,8 +35,8 @@ pub(crate) fn turn_on(
     folders: &UserFolders,
     system: System,
 ) -> Result<Option<PathBuf>, DesktopError> {
-    let wanted = artifact(entry, folders, system)?;
     let before = read(home)?;
+    let wanted = artifact(entry, before.as_ref(), home, folders, system)?;
     let is_there = before.as_ref().is_some_and(|made| {
         made.path == wanted.path
             && made.source == wanted.content.digest()
@@ -129,11 +129,21 @@ fn is_switched_off(text: &str) -> bool {
         .any(|line| ["hidden=true", "x-gnome-autostart-enabled=false"].contains(&line.as_str()))
 }
 
+/// The file, with a name that no other home of the app has.
 fn artifact(
     entry: &Entry,
+    before: Option<&Made>,
+    home: &Home,
     folders: &UserFolders,
     system: System,
 ) -> Result<Artifact, DesktopError> {
+    let made = before.map(std::slice::from_ref).unwrap_or_default();
+    let one = |entry: &Entry| named(entry, folders, system).map(|it| vec![it]);
+    let wanted = second_home::distinct(entry, home, made, one)?.pop();
+    wanted.map_or_else(|| named(entry, folders, system), Ok)
+}
+
+fn named(entry: &Entry, folders: &UserFolders, system: System) -> Result<Artifact, DesktopError> {
     const KIND: &str = "autostart";
     let id = &entry.id;
     Ok(match system {

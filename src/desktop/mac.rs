@@ -6,12 +6,21 @@
 use super::freedesktop::xml;
 use super::{DesktopError, Entry, text};
 
+/// The beginning of the identifier of such a bundle.
+const IDENTIFIER: &str = "kuzflow.shortcut.";
+
+/// The entry's id in the text of an `Info.plist`; `None` if it is not one of such a bundle.
+pub(super) fn identifier_in(information: &str) -> Option<String> {
+    let (_, identifier) = information.split_once(&format!("<string>{IDENTIFIER}"))?;
+    identifier.split('<').next().map(str::to_owned)
+}
+
 /// The text of `Contents/Info.plist`.
 pub(crate) fn information(entry: &Entry) -> String {
     let pairs = [
         ("CFBundleName", entry.name.as_str()),
         ("CFBundleDisplayName", &entry.name),
-        ("CFBundleIdentifier", &format!("kuzflow.shortcut.{}", entry.id)),
+        ("CFBundleIdentifier", &format!("{IDENTIFIER}{}", entry.id)),
         ("CFBundleExecutable", "start"),
         ("CFBundleIconFile", "icon"),
         ("CFBundlePackageType", "APPL"),

@@ -11,15 +11,20 @@
 //! shortcut                    makes, refreshes and removes them         shell     Windows' own calls for links and the registry
 //! program                     the executable: staged, verified, exchanged, confirmed or put back
 //! autostart                   the start at login        old_shortcuts   those of an earlier installation
+//! second_home                 names of a second home's  link_file       reads links of Windows
+//! program_list                the app in Windows' list of installed programs
 //! uninstall                   removes everything; the user's data moves to a safe folder first
 //! ```
 
 pub(crate) mod autostart;
 pub(crate) mod freedesktop;
 pub(crate) mod icon;
+mod link_file;
 pub(crate) mod mac;
 pub(crate) mod old_shortcuts;
 pub(crate) mod program;
+pub(crate) mod program_list;
+mod second_home;
 #[cfg(windows)]
 mod shell;
 pub(crate) mod shortcut;

@@ -7,14 +7,13 @@
 //! launcher.
 
 mod entry_file;
-mod link_file;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::shortcut::{self, Artifact, System, put};
-use super::{DesktopError, Entry, remove_file};
+use super::{DesktopError, Entry, link_file, remove_file};
 use crate::durable;
 use crate::file_error::FileResult as _;
 use crate::host::UserFolders;

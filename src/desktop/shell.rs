@@ -13,13 +13,16 @@ use windows::core::{HSTRING, Interface as _};
 use windows_registry::{CURRENT_USER, Key, LOCAL_MACHINE};
 
 use super::DesktopError;
-use super::windows::{ClassValue, FileClass, Link};
+use super::windows::{ClassValue, FileClass, Link, Listed};
 use crate::threads;
 
 const CLASSES: &str = "Software\\Classes";
 /// Where Windows keeps which links of the Startup folder the user has switched off.
 const STARTUP_APPS: &str =
     "Software\\Microsoft\\Windows\\CurrentVersion\\Explorer\\StartupApproved\\StartupFolder";
+
+/// Where Windows keeps the list of installed programs.
+const PROGRAMS: &str = "Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall";
 
 fn refused(action: &'static str) -> impl Fn(windows::core::Error) -> DesktopError {
     move |error| DesktopError::System { action, source: error.into() }
@@ -78,6 +81,34 @@ pub(super) fn associate(values: &[ClassValue]) -> Result<(), DesktopError> {
 pub(super) fn startup_entry(link: &str) -> Option<Vec<u8>> {
     let entry = CURRENT_USER.open(STARTUP_APPS).and_then(|key| key.get_value(link));
     entry.ok().map(|value| value.to_vec())
+}
+
+/// What the list of installed programs has of an app: for this user, and for all.
+pub(super) fn listed(app: &str) -> Vec<Listed> {
+    let read = |is_for_all: bool| {
+        let root = if is_for_all { LOCAL_MACHINE } else { CURRENT_USER };
+        let key = root.open(format!("{PROGRAMS}\\{app}")).ok()?;
+        let value = |name: &str| key.get_string(name).ok();
+        let (version, folder) = (value("DisplayVersion")?, value("InstallLocation")?);
+        Some(Listed { is_for_all, version, folder })
+    };
+    [false, true].into_iter().filter_map(read).collect()
+}
+
+/// Writes the version and the size of an entry that is there.
+pub(super) fn renew_listed(
+    app: &str,
+    listed: &Listed,
+    version: &str,
+    kilobytes: u32,
+) -> Result<(), DesktopError> {
+    let root = if listed.is_for_all { LOCAL_MACHINE } else { CURRENT_USER };
+    let write = || {
+        let key = root.options().read().write().open(format!("{PROGRAMS}\\{app}"))?;
+        key.set_u32("EstimatedSize", kilobytes)?;
+        key.set_string("DisplayVersion", version)
+    };
+    write().map_err(refused("renew the entry in the list of programs"))
 }
 
 /// Whether a program has set the default value of a class, for this user or for all.

@@ -8,20 +8,17 @@ mod record;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub(super) use artifacts::Artifact;
+pub(super) use artifacts::{Artifact, ShortcutContent, artifacts, mark};
 pub(crate) use artifacts::{System, id};
-pub(super) use record::Made;
+pub(super) use record::{Made, digest_of};
 
 use super::windows::{ClassValue, FileClass, Link};
-use super::{BUNDLE_SUFFIX, DesktopError, Entry, remove_file, windows};
+use super::{BUNDLE_SUFFIX, DesktopError, Entry, remove_file, second_home, windows};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
 use crate::host::UserFolders;
-use crate::look;
-use crate::model::Digest;
 use crate::store::Home;
-use artifacts::{ShortcutContent, artifacts};
 use record::{ShortcutRecord, read, write};
 
 /// Makes the shortcut, or brings it up to date. Files that a person changed or deleted are made
@@ -37,8 +34,8 @@ pub(crate) fn make(
     on_desktop: bool,
     system: System,
 ) -> Result<Vec<PathBuf>, DesktopError> {
-    let wanted = artifacts(entry, home, folders, on_desktop, system)?;
     let before = read(home)?.unwrap_or_default();
+    let wanted = wanted(entry, &before, home, folders, on_desktop, system)?;
     let changes = Changes::between(&before, wanted, on_desktop, |_, _| true);
     changes.carry_out(entry, &before, home, folders, system)
 }
@@ -57,7 +54,7 @@ pub(crate) fn refresh(
 ) -> Result<Vec<PathBuf>, DesktopError> {
     let Some(before) = read(home)? else { return Ok(Vec::new()) };
     let on_desktop = before.desktop;
-    let wanted = artifacts(entry, home, folders, on_desktop, system)?;
+    let wanted = wanted(entry, &before, home, folders, on_desktop, system)?;
     let ours = |made: Option<&Made>, artifact: &Artifact| match made {
         Some(made) => {
             let outdated = made.source != artifact.content.digest() || made.path != artifact.path;
@@ -79,6 +76,23 @@ pub(crate) fn is_made(home: &Home) -> bool {
 pub(super) fn files(home: &Home) -> Vec<PathBuf> {
     let record = read(home).ok().flatten().unwrap_or_default();
     record.files.into_iter().map(|made| made.path).collect()
+}
+
+/// The files of a shortcut, with names that no other home of the app has.
+fn wanted(
+    entry: &Entry,
+    before: &ShortcutRecord,
+    home: &Home,
+    folders: &UserFolders,
+    on_desktop: bool,
+    system: System,
+) -> Result<Vec<Artifact>, DesktopError> {
+    let all = |entry: &Entry| artifacts(entry, home, folders, on_desktop, system);
+    // There the home is in the names of the files already.
+    if system == System::Freedesktop {
+        return all(entry);
+    }
+    second_home::distinct(entry, home, &before.files, all)
 }
 
 /// The difference between the files of a shortcut as they are and as they should be.
@@ -200,7 +214,8 @@ pub(crate) fn remove(
 ) -> Result<Vec<PathBuf>, DesktopError> {
     let Some(record) = read(home)? else { return Ok(Vec::new()) };
     let mut removed = Vec::new();
-    for made in &record.files {
+    let own = record.files.iter().filter(|made| !second_home::has_become_anothers(made, home));
+    for made in own {
         if remove_made(&made.path)? {
             removed.push(made.path.clone());
         }
@@ -247,10 +262,6 @@ fn remove_made(path: &Path) -> Result<bool, DesktopError> {
         }
     }
     Ok(removed)
-}
-
-pub(super) fn digest_of(path: &Path) -> Option<Digest> {
-    look::read(path, look::SMALL).ok().flatten().map(|bytes| Digest::of(&bytes))
 }
 
 /// Makes the desktop notice the change at once. Without these programs it notices it later.

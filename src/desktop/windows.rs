@@ -192,6 +192,18 @@ fn class_values(
     ])
 }
 
+/// What Windows' list of installed programs has of the app.
+#[cfg_attr(not(windows), allow(dead_code, reason = "only Windows has such a list"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// Whether it is installed for all users of the computer.
+    pub is_for_all: bool,
+    /// The version as it is shown.
+    pub version: String,
+    /// The folder of the installation.
+    pub folder: String,
+}
+
 /// Reads an entry of Windows' list of startup apps. Its first byte is odd while the user has the app
 /// switched off, in the task manager or in the settings; the others are the time of that.
 #[cfg(any(windows, test))]

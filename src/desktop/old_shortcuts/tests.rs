@@ -64,7 +64,7 @@ fn a_link_of_squirrel_is_found_in_the_start_menu() {
     let menu = user.folders.data.join("Microsoft\\Windows\\Start Menu\\Programs");
     fs::create_dir_all(menu.join("Example Ltd")).unwrap();
     let link = menu.join("Example Ltd/LabelImg.lnk");
-    fs::write(&link, include_bytes!("written.lnk")).unwrap();
+    fs::write(&link, include_bytes!("../written.lnk")).unwrap();
     fs::write(menu.join("broken.lnk"), "x").unwrap();
     let old = found(&user, &["LabelImg/Update.exe"], System::Windows);
     assert_eq!(paths(&old), [link]);

@@ -82,8 +82,13 @@ pub(crate) fn id(app: &str, home: &Path, usual_home: Option<&Path>) -> String {
     if usual_home == Some(home) {
         return format!("kuzflow-{app}");
     }
+    format!("kuzflow-{app}-{}", mark(home))
+}
+
+/// What tells a home from another one: some digits that follow from its path.
+pub(in crate::desktop) fn mark(home: &Path) -> String {
     let digest = Digest::of(home.as_os_str().as_encoded_bytes()).to_string();
-    format!("kuzflow-{app}-{}", &digest[..8])
+    digest[..8].to_owned()
 }
 
 /// All files of a shortcut on `system`.

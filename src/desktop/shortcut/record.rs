@@ -1,6 +1,6 @@
 //! `<home>/desktop.json`: the files that the launcher made outside of its home.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,11 @@ pub(in crate::desktop) struct Made {
     /// Digest of the file; absent until the file is known to be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Digest>,
+}
+
+/// The digest of a small file; `None` if it cannot be read.
+pub(in crate::desktop) fn digest_of(path: &Path) -> Option<Digest> {
+    look::read(path, look::SMALL).ok().flatten().map(|bytes| Digest::of(&bytes))
 }
 
 /// The stored record; `None` if there is none. A damaged record counts as none: the files that it

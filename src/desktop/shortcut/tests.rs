@@ -202,6 +202,22 @@ fn the_uninstall_of_one_home_leaves_the_icons_of_the_documents_of_another() {
     assert!(written.iter().all(|path| path.exists()), "{written:?}");
 }
 
+/// What a home has made.
+pub(in crate::desktop) fn made(home: &Home) -> Vec<Made> {
+    read(home).unwrap().unwrap_or_default().files
+}
+
+/// Records that a home has made these files, as they are.
+pub(crate) fn record(home: &Home, artifacts: &[Artifact]) {
+    let made = artifacts.iter().map(|artifact| Made {
+        kind: artifact.kind.clone(),
+        path: artifact.path.clone(),
+        source: artifact.content.digest(),
+        file: digest_of(&artifact.path),
+    });
+    write(home, &ShortcutRecord { files: made.collect(), ..ShortcutRecord::default() }).unwrap();
+}
+
 /// What `make` records on Windows, with files in the place of the links that only Windows writes.
 fn made_on_windows(user: &User, entry: &Entry) {
     let wanted = artifacts(entry, &user.home, &user.folders, false, System::Windows).unwrap();
