@@ -2,17 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use windows_sys::Win32::UI::Input::KeyboardAndMouse::VK_RETURN;
+
+use super::screen::{self, is_open, photograph, press};
 use crate::support::program::{self, PROGRAM};
 use crate::support::release::{World, text};
+use crate::support::waiting::{ends, insist, until};
 
 /// As an installer of another maker does it, without a word of ours.
 const MAKE_LINK: &str = "Set link = CreateObject(\"WScript.Shell\").CreateShortcut(WScript.Arguments(0))\r\n\
                          link.TargetPath = WScript.Arguments(1)\r\nlink.Save\r\n";
 
 /// The app's name, which the earlier installation had as well.
-const NAME: &str = "Old Label";
+const NAME: &str = "示例 Sample Label";
 
 /// A computer on which the earlier installation has left its links.
 struct Computer {
@@ -101,6 +105,8 @@ fn starts_the_launcher(link: &Path) -> bool {
 
 #[test]
 fn a_strangers_links_give_way_to_the_apps_own_and_come_back() {
+    // Both scenes leave links of the same names in one Start menu.
+    let _alone = screen::alone();
     let computer = Computer::new();
     let Computer { world, menu, desktop, before, .. } = &computer;
     assert_eq!(computer.old_shortcuts("status"), (0, computer.both()));
@@ -122,6 +128,27 @@ fn a_strangers_links_give_way_to_the_apps_own_and_come_back() {
     assert_eq!(done.code, 0, "{}", done.errors);
     assert!(!own.exists());
     assert_eq!([menu, desktop].map(|link| fs::read(link).unwrap()), *before);
+    fs::remove_file(desktop).unwrap();
+    fs::remove_dir_all(menu.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn the_window_beside_the_app_asks_and_lets_them_give_way() {
+    let _alone = screen::alone();
+    let computer = Computer::new();
+    let Computer { world, menu, desktop, .. } = &computer;
+    let mut launcher = world.launcher(&["run"]);
+    let mut launcher = launcher.env("STAY", "600").stdout(Stdio::null()).spawn().unwrap();
+    until("the window asks", is_open);
+    photograph("old-shortcuts");
+    assert!(menu.exists(), "nothing is taken without a word of the user");
+    insist("Return", || press(VK_RETURN), || !menu.exists());
+    until("the window closes", || !is_open());
+    assert!(starts_the_launcher(desktop));
+    assert_eq!(world.record("state.json")["old_shortcuts_answered"], true);
+    world.end_apps();
+    assert_eq!(ends(&mut launcher).unwrap().code(), Some(0));
+    assert_eq!(world.say(&["uninstall", "--yes"]).code, 0);
     fs::remove_file(desktop).unwrap();
     fs::remove_dir_all(menu.parent().unwrap()).unwrap();
 }
