@@ -52,6 +52,8 @@ Var DeleteDataBox
 !define MUI_ICON "icon.ico"
 !define MUI_UNICON "icon.ico"
 !define MUI_WELCOMEFINISHPAGE_BITMAP "welcome.bmp"
+; The page's place for it has another shape in each language and font: white fills the rest.
+!define MUI_WELCOMEFINISHPAGE_BITMAP_STRETCH AspectFitHeight
 !define MUI_ABORTWARNING
 !define MUI_WELCOMEPAGE_TEXT "$(WelcomeText)"
 !define MUI_FINISHPAGE_RUN
@@ -93,9 +95,26 @@ LangString DataDelete ${LANG_ENGLISH} "&Delete my settings and data, too"
 LangString DataDelete ${LANG_SIMPCHINESE} "同时删除我的设置和数据(&D)"
 LangString AppRuns ${LANG_ENGLISH} "@NAME@ is running, or its files are in use.$\r$\n$\r$\nSave your work and close @NAME@, then choose Retry."
 LangString AppRuns ${LANG_SIMPCHINESE} "@NAME@ 正在运行，或其文件正被使用。$\r$\n$\r$\n请保存您的工作并关闭 @NAME@，然后点击“重试”。"
+LangString Installing ${LANG_ENGLISH} "Installing @NAME@…"
+LangString Installing ${LANG_SIMPCHINESE} "正在安装 @NAME@…"
+LangString Uninstalling ${LANG_ENGLISH} "Uninstalling @NAME@…"
+LangString Uninstalling ${LANG_SIMPCHINESE} "正在卸载 @NAME@…"
 LangString NeedsAdministrator ${LANG_ENGLISH} "Only an administrator can do this for all users of this computer."
 LangString NeedsAdministrator ${LANG_SIMPCHINESE} "只有管理员才能为本机的所有用户执行此操作。"
 @DOCUMENT_NAMES@
+
+; One line says what is done, in place of the name of each file.
+!macro SHOW_ONLY text
+  SetDetailsPrint textonly
+  DetailPrint "${text}"
+  SetDetailsPrint none
+!macroend
+
+; Ends with this line.
+!macro GIVE_UP text
+  SetDetailsPrint textonly
+  Abort "${text}"
+!macroend
 
 ; Removes what the menu and the desktop have of an app of this name, in whichever language it was made.
 ; A link on the desktop that no setup has made is another's. An older setup has not noted that.
@@ -301,11 +320,12 @@ Function PutLauncher
     MessageBox MB_RETRYCANCEL|MB_ICONEXCLAMATION "$(AppRuns)" /SD IDCANCEL IDRETRY retry
     Delete "$INSTDIR\@STEM@.setup.exe"
     SetErrorLevel 4
-    Abort "$(AppRuns)"
+    !insertmacro GIVE_UP "$(AppRuns)"
   ${EndIf}
 FunctionEnd
 
 Section
+  !insertmacro SHOW_ONLY "$(Installing)"
   SetOutPath "$INSTDIR"
   ClearErrors
 @FILES@
@@ -422,11 +442,12 @@ Function un.RemoveVersions
   ${AndIf} $R2 <> 3
     MessageBox MB_RETRYCANCEL|MB_ICONEXCLAMATION "$(AppRuns)" /SD IDCANCEL IDRETRY retry
     SetErrorLevel 4
-    Abort "$(AppRuns)"
+    !insertmacro GIVE_UP "$(AppRuns)"
   ${EndIf}
 FunctionEnd
 
 Section "Uninstall"
+  !insertmacro SHOW_ONLY "$(Uninstalling)"
   Call un.RemoveVersions
   SetOutPath "$TEMP"
   !insertmacro REMOVE_LINKS "@LINK@"

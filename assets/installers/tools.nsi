@@ -40,6 +40,8 @@ VIAddVersionKey /LANG=0 "LegalCopyright" "@COPYRIGHT_FIXED@"
 !define MUI_ICON "icon.ico"
 !define MUI_UNICON "icon.ico"
 !define MUI_WELCOMEFINISHPAGE_BITMAP "welcome.bmp"
+; The page's place for it has another shape in each language and font: white fills the rest.
+!define MUI_WELCOMEFINISHPAGE_BITMAP_STRETCH AspectFitHeight
 !define MUI_ABORTWARNING
 !insertmacro MUI_PAGE_WELCOME
 !ifdef WITH_LICENSE
@@ -56,8 +58,25 @@ VIAddVersionKey /LANG=0 "LegalCopyright" "@COPYRIGHT_FIXED@"
 
 LangString Finished ${LANG_ENGLISH} "@NAME_FOR_LABELS@ is installed. Every terminal that you open from now on finds its commands."
 LangString Finished ${LANG_SIMPCHINESE} "@NAME_FOR_LABELS@ 已安装。此后打开的终端即可使用其命令。"
+LangString Installing ${LANG_ENGLISH} "Installing @NAME@…"
+LangString Installing ${LANG_SIMPCHINESE} "正在安装 @NAME@…"
+LangString Uninstalling ${LANG_ENGLISH} "Uninstalling @NAME@…"
+LangString Uninstalling ${LANG_SIMPCHINESE} "正在卸载 @NAME@…"
 LangString ProgramRuns ${LANG_ENGLISH} "A program of @NAME@ is running.$\r$\n$\r$\nEnd it, then choose Retry."
 LangString ProgramRuns ${LANG_SIMPCHINESE} "@NAME@ 的程序正在运行。$\r$\n$\r$\n请将其关闭，然后点击“重试”。"
+
+; One line says what is done, in place of the name of each file.
+!macro SHOW_ONLY text
+  SetDetailsPrint textonly
+  DetailPrint "${text}"
+  SetDetailsPrint none
+!macroend
+
+; Ends with this line.
+!macro GIVE_UP text
+  SetDetailsPrint textonly
+  Abort "${text}"
+!macroend
 
 ; HKEY_CURRENT_USER as 64-bit programs write it.
 !define USER "p -2147483647"
@@ -168,6 +187,7 @@ FunctionEnd
 !macroend
 
 Section
+  !insertmacro SHOW_ONLY "$(Installing)"
   SetOutPath "$INSTDIR"
 @FILES@
   WriteUninstaller "$INSTDIR\uninstall.exe"
@@ -198,13 +218,14 @@ SectionEnd
     ${If} ${Errors}
       MessageBox MB_RETRYCANCEL|MB_ICONEXCLAMATION "$(ProgramRuns)" /SD IDCANCEL IDRETRY retry
       SetErrorLevel 4
-      Abort "$(ProgramRuns)"
+      !insertmacro GIVE_UP "$(ProgramRuns)"
     ${EndIf}
     FileClose $0
   ${EndIf}
 !macroend
 
 Section "Uninstall"
+  !insertmacro SHOW_ONLY "$(Uninstalling)"
   SetShellVarContext current
   retry:
 @PROGRAMS_CHECKED@

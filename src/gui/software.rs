@@ -200,10 +200,14 @@ impl<C: Contents> App<'_, C> {
         );
         self.rasteriser.free(&mut output.textures_delta);
         if std::mem::take(&mut shown.hidden) {
-            screen::appear(&shown.window, self.builder.active.unwrap_or(true));
+            let active = self.builder.active.unwrap_or(true);
+            screen::appear(&shown.window, active);
             // A window manager of X11 accepts this wish only for windows that it already shows.
             if self.builder.window_level == Some(egui::WindowLevel::AlwaysOnTop) {
                 shown.window.set_window_level(winit::window::WindowLevel::AlwaysOnTop);
+                // Desktops of Wayland refuse the wish; they mark the window in their panel.
+                let attention = active.then_some(winit::window::UserAttentionType::Informational);
+                shown.window.request_user_attention(attention);
             }
         }
         if let Err(failure) = drawn {

@@ -93,7 +93,8 @@ struct App {
 
 impl App {
     /// Brings the window to the front. eframe shows the window after its first frame, and a window
-    /// manager of X11 accepts this wish only for windows that it already shows.
+    /// manager of X11 accepts this wish only for windows that it already shows. Where a desktop
+    /// refuses it, as those of Wayland do, it marks the window in its panel.
     fn rise(&mut self, context: &egui::Context) {
         self.frames += 1;
         if self.frames < 2 {
@@ -102,6 +103,9 @@ impl App {
         self.rises = false;
         context
             .send_viewport_cmd(egui::ViewportCommand::WindowLevel(egui::WindowLevel::AlwaysOnTop));
+        context.send_viewport_cmd(egui::ViewportCommand::RequestUserAttention(
+            egui::UserAttentionType::Informational,
+        ));
     }
 }
 

@@ -52,6 +52,26 @@ fn links_and_file_type_name_the_launcher_in_plain_form_and_go_with_the_app() {
     assert_eq!(left, ["user-data"], "the user's files, and nothing else");
 }
 
+#[test]
+fn two_homes_of_an_app_have_links_of_their_own() {
+    let ((one, _node), (other, _other_node)) = (installed(), installed());
+    let links = |world: &World| -> Vec<PathBuf> {
+        let made = world.say(&["shortcut", "--desktop"]);
+        assert_eq!(made.code, 0, "{}", made.errors);
+        let written = made.result["written"].as_array().unwrap().iter();
+        let written = written.map(|path| PathBuf::from(path.as_str().unwrap()));
+        written.filter(|path| path.extension().is_some_and(|end| end == "lnk")).collect()
+    };
+    let (first, second) = (links(&one), links(&other));
+    assert!(first.len() >= 2 && first.len() == second.len(), "{first:?} {second:?}");
+    assert!(first.iter().all(|link| !second.contains(link)), "{first:?} {second:?}");
+    assert_eq!(one.say(&["uninstall", "--yes"]).code, 0);
+    assert!(!first.iter().any(|link| link.exists()), "{first:?}");
+    assert!(second.iter().all(|link| link.exists()), "{second:?}");
+    assert_eq!(other.say(&["uninstall", "--yes"]).code, 0);
+    assert!(!second.iter().any(|link| link.exists()), "{second:?}");
+}
+
 /// Windows' list of startup apps, as its settings and its task manager write it.
 const STARTUP_APPS: &str =
     r"HKCU\Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\StartupFolder";

@@ -10,6 +10,7 @@ mod links;
 mod names;
 mod old_shortcuts;
 mod open_files;
+mod program_list;
 mod screen;
 mod signed;
 mod window;
