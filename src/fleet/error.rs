@@ -23,11 +23,20 @@ pub enum FleetError {
     )]
     InUse { folder: PathBuf },
     /// There is no store yet.
-    #[error("there are no reports in {}", folder.display())]
+    #[error("there is no store of reports in {}; `kuzflow serve --data` makes it", folder.display())]
     Missing { folder: PathBuf },
     /// A newer program has made the tables.
     #[error("the tables have the form {found}, this program knows {known}: use a newer program")]
     TooNew { found: i64, known: i64 },
+    /// A token in use has this name.
+    #[error("there is a token {0} already; choose another name, or revoke it first")]
+    TokenExists(String),
+    /// No token has this name.
+    #[error("there is no token {0}; `kuzflow token list` names them")]
+    NoSuchToken(String),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Random(#[source] std::io::Error),
     /// The database refused.
     #[error("the database: cannot {action}")]
     Database {

@@ -4,7 +4,8 @@
 //! the transaction is durable; a report that counts twice; a queue without a bound.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +15,7 @@ use super::error::FleetError;
 use super::store::Store;
 use crate::error_chain;
 use crate::model::report::Report;
+use crate::mutex;
 
 /// Batches that wait at most; beyond that launchers are asked to come later.
 const MOST_WAITING: usize = 256;
@@ -27,7 +29,11 @@ pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The entrance of a store. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Ingest(mpsc::Sender<Incoming>);
+pub(crate) struct Ingest {
+    entrance: mpsc::Sender<Incoming>,
+    /// When a transaction was last safe; at first, when the task began.
+    committed: Arc<Mutex<Instant>>,
+}
 
 /// There is no room for more now, or the database does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +50,10 @@ struct Incoming {
 impl Ingest {
     /// Begins a task that writes into `store`. It ends after the last clone of the entrance.
     pub(crate) fn begin(store: Store, clock: Clock) -> Self {
-        let (sender, received) = mpsc::channel(MOST_WAITING);
-        tokio::spawn(work(store, clock, received));
-        Self(sender)
+        let (entrance, received) = mpsc::channel(MOST_WAITING);
+        let committed = Arc::new(Mutex::new(Instant::now()));
+        tokio::spawn(work(store, clock, received, committed.clone()));
+        Self { entrance, committed }
     }
 
     /// Takes reports, which have been checked, and waits until they are safe. Returns how many of
@@ -56,17 +63,27 @@ impl Ingest {
     /// [`Busy`] if they are not safe: the launcher sends them again.
     pub(crate) async fn take(&self, reports: Vec<Report>, dropped: u64) -> Result<u64, Busy> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Incoming { reports, dropped, answer }).map_err(|_| Busy)?;
+        self.entrance.try_send(Incoming { reports, dropped, answer }).map_err(|_| Busy)?;
         answered.await.map_err(|_| Busy)
     }
 
     /// Batches that wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.0.max_capacity().saturating_sub(self.0.capacity())
+        self.entrance.max_capacity().saturating_sub(self.entrance.capacity())
+    }
+
+    /// How long ago reports were last written, or the task began.
+    pub(crate) fn since_commit(&self) -> Duration {
+        mutex::lock(&self.committed).elapsed()
     }
 }
 
-async fn work(store: Store, clock: Clock, mut received: mpsc::Receiver<Incoming>) {
+async fn work(
+    store: Store,
+    clock: Clock,
+    mut received: mpsc::Receiver<Incoming>,
+    committed: Arc<Mutex<Instant>>,
+) {
     let mut bounds = Bounds::default();
     while let Some(first) = received.recv().await {
         let mut reports = first.reports.len();
@@ -79,6 +96,7 @@ async fn work(store: Store, clock: Clock, mut received: mpsc::Receiver<Incoming>
         }
         match write(&store, &group, &mut bounds, clock()).await {
             Ok(mut new) => {
+                *mutex::lock(&committed) = Instant::now();
                 for incoming in group {
                     let is_new = |report: &&Report| new.remove(report.id.as_str());
                     let accepted = incoming.reports.iter().filter(is_new).count() as u64;
@@ -98,6 +116,93 @@ async fn work(store: Store, clock: Clock, mut received: mpsc::Receiver<Incoming>
     }
 }
 
+/// A report with its texts within the bounds, and as JSON.
+struct Entry<'a> {
+    report: &'a Report,
+    labels: Labels,
+    body: String,
+}
+
+/// The reports of a group, each id once, in the order of their ids: two servers that write the same
+/// rows at the same time wait for each other in one order.
+fn entries<'a>(group: &'a [Incoming], bounds: &mut Bounds, now: i64) -> Vec<Entry<'a>> {
+    let mut known = HashSet::new();
+    let mut entries: Vec<Entry<'a>> = group
+        .iter()
+        .flat_map(|incoming| &incoming.reports)
+        .filter(|report| known.insert(report.id.as_str()))
+        .map(|report| {
+            let body = serde_json::to_string(report).unwrap_or_default();
+            Entry { report, labels: bounds.labels(report, now), body }
+        })
+        .collect();
+    entries.sort_by_key(|entry| entry.report.id.as_str());
+    entries
+}
+
+/// A step of an update, and the row of the funnel that it counts in.
+struct Step<'a> {
+    update: &'a str,
+    stage: &'static str,
+    key: FunnelKey,
+}
+
+/// The steps that reports tell of, in one order.
+fn steps<'a>(fresh: &[&Entry<'a>]) -> Vec<Step<'a>> {
+    let mut steps: Vec<Step<'a>> = fresh
+        .iter()
+        .filter(|entry| is_stage(entry.report.kind))
+        .filter_map(|entry| {
+            let Entry { report, labels, .. } = entry;
+            let update = report.update.as_ref()?.as_str();
+            Some(Step { update, stage: report.kind.word(), key: labels.funnel(report.kind) })
+        })
+        .collect();
+    steps.sort_by_key(|step| (step.update, step.stage));
+    steps
+}
+
+/// What the steps that were reached for the first time add to the funnel.
+fn funnel(steps: Vec<Step<'_>>, reached: Vec<(String, String)>) -> Vec<(FunnelKey, i64)> {
+    let mut reached: HashSet<(String, String)> = reached.into_iter().collect();
+    let mut funnel: BTreeMap<FunnelKey, i64> = BTreeMap::new();
+    for Step { update, stage, key } in steps {
+        if reached.remove(&(update.to_owned(), stage.to_owned())) {
+            *funnel.entry(key).or_default() += 1;
+        }
+    }
+    funnel.into_iter().collect()
+}
+
+/// Inserts rows, many in a statement, and gives those that are new:
+/// `insert_new!(transaction, Kind, build_query_as, "INSERT …", rows, |row, item| { … }, " ON CONFLICT …")`.
+macro_rules! insert_new {
+    ($transaction:ident, $kind:ident, $build:ident, $begin:literal, $rows:expr, |$row:ident, $item:pat_param| $bind:block, $end:literal) => {{
+        let mut new = Vec::new();
+        for part in $rows.chunks(MOST_ROWS) {
+            let mut insert = sqlx::QueryBuilder::<$kind>::new($begin);
+            insert.push_values(part, |mut $row, $item| $bind);
+            insert.push($end);
+            let rows = insert.$build().persistent(false).fetch_all(&mut *$transaction).await;
+            new.extend(rows.map_err(FleetError::database("write reports"))?);
+        }
+        new
+    }};
+}
+
+/// Inserts rows, many in a statement, or adds them to those that are there.
+macro_rules! add {
+    ($transaction:ident, $kind:ident, $begin:literal, $rows:expr, |$row:ident, $item:pat_param| $bind:block, $end:literal) => {
+        for part in $rows.chunks(MOST_ROWS) {
+            let mut insert = sqlx::QueryBuilder::<$kind>::new($begin);
+            insert.push_values(part, |mut $row, $item| $bind);
+            insert.push($end);
+            let done = insert.build().persistent(false).execute(&mut *$transaction).await;
+            done.map_err(FleetError::database("write reports"))?;
+        }
+    };
+}
+
 /// Writes a group in one transaction. Returns the ids that are new.
 async fn write(
     store: &Store,
@@ -106,75 +211,36 @@ async fn write(
     now: i64,
 ) -> Result<HashSet<String>, FleetError> {
     let failed = || FleetError::database("write reports");
-    let mut known = HashSet::new();
-    let mut reports: Vec<(&Report, Labels, String)> = group
-        .iter()
-        .flat_map(|incoming| &incoming.reports)
-        .filter(|report| known.insert(report.id.as_str()))
-        .map(|report| {
-            let body = serde_json::to_string(report).unwrap_or_default();
-            (report, bounds.labels(report, now), body)
-        })
-        .collect();
-    // Two servers that write the same rows at the same time wait for each other in one order.
-    reports.sort_by_key(|(report, ..)| report.id.as_str());
+    let entries = entries(group, bounds, now);
     let dropped = group.iter().fold(0, |sum: u64, incoming| sum.saturating_add(incoming.dropped));
     let (hour, day) = (hour_of(now), day_of(now));
     on!(&store.database, pool, Kind => {
         let mut transaction = pool.begin().await.map_err(failed())?;
-        let mut new: HashSet<String> = HashSet::new();
-        for part in reports.chunks(MOST_ROWS) {
-            let mut insert =
-                sqlx::QueryBuilder::<Kind>::new("INSERT INTO reports (id, hour, body) ");
-            insert.push_values(part, |mut row, (report, _, body)| {
-                row.push_bind(report.id.as_str()).push_bind(hour).push_bind(body.as_str());
-            });
-            insert.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
-            let ids: Vec<String> = insert
-                .build_query_scalar()
-                .persistent(false)
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(failed())?;
-            new.extend(ids);
-        }
-        let fresh: Vec<&(&Report, Labels, String)> =
-            reports.iter().filter(|(report, ..)| new.contains(report.id.as_str())).collect();
-        let mut steps: Vec<(&str, &'static str, FunnelKey)> = fresh
-            .iter()
-            .filter(|(report, ..)| is_stage(report.kind))
-            .filter_map(|(report, labels, _)| {
-                let update = report.update.as_ref()?.as_str();
-                Some((update, report.kind.word(), labels.funnel(report.kind)))
-            })
-            .collect();
-        steps.sort_by_key(|(update, stage, _)| (*update, *stage));
-        let mut reached: HashSet<(String, String)> = HashSet::new();
-        for part in steps.chunks(MOST_ROWS) {
-            let mut insert =
-                sqlx::QueryBuilder::<Kind>::new("INSERT INTO stages (update_id, stage, hour) ");
-            insert.push_values(part, |mut row, (update, stage, _)| {
-                row.push_bind(*update).push_bind(*stage).push_bind(hour);
-            });
-            insert.push(" ON CONFLICT (update_id, stage) DO NOTHING RETURNING update_id, stage");
-            let rows: Vec<(String, String)> =
-                insert.build_query_as().persistent(false).fetch_all(&mut *transaction).await.map_err(failed())?;
-            reached.extend(rows);
-        }
-        let mut funnel: BTreeMap<FunnelKey, i64> = BTreeMap::new();
-        for (update, stage, key) in steps {
-            if reached.remove(&(update.to_owned(), stage.to_owned())) {
-                *funnel.entry(key).or_default() += 1;
-            }
-        }
-        let additions = add_up(fresh.iter().map(|(report, labels, _)| (*report, labels)));
-        let Additions { counts, nodes, machines } = additions;
-        let counts: Vec<_> = counts.into_iter().collect();
-        for part in counts.chunks(MOST_ROWS) {
-            let mut insert = sqlx::QueryBuilder::<Kind>::new(
-                "INSERT INTO counts (hour, app, channel, platform, version, region, kind, detail, n, bytes, full_bytes, milliseconds) ",
-            );
-            insert.push_values(part, |mut row, (key, sums)| {
+        let new: Vec<String> = insert_new!(
+            transaction, Kind, build_query_scalar, "INSERT INTO reports (id, hour, body) ", entries,
+            |row, entry| {
+                row.push_bind(entry.report.id.as_str()).push_bind(hour).push_bind(entry.body.as_str());
+            },
+            " ON CONFLICT (id) DO NOTHING RETURNING id"
+        );
+        let new: HashSet<String> = new.into_iter().collect();
+        let fresh: Vec<&Entry<'_>> =
+            entries.iter().filter(|entry| new.contains(entry.report.id.as_str())).collect();
+        let steps = steps(&fresh);
+        let reached: Vec<(String, String)> = insert_new!(
+            transaction, Kind, build_query_as, "INSERT INTO stages (update_id, stage, hour) ", steps,
+            |row, step| {
+                row.push_bind(step.update).push_bind(step.stage).push_bind(hour);
+            },
+            " ON CONFLICT (update_id, stage) DO NOTHING RETURNING update_id, stage"
+        );
+        let sums = add_up(fresh.iter().map(|entry| (entry.report, &entry.labels)));
+        let Additions { counts, nodes, machines } = sums;
+        add!(
+            transaction, Kind,
+            "INSERT INTO counts (hour, app, channel, platform, version, region, kind, detail, n, bytes, full_bytes, milliseconds) ",
+            counts.into_iter().collect::<Vec<_>>(),
+            |row, (key, sums)| {
                 row.push_bind(hour)
                     .push_bind(key.app.as_str())
                     .push_bind(key.channel.as_str())
@@ -187,20 +253,15 @@ async fn write(
                     .push_bind(sums.bytes)
                     .push_bind(sums.full_bytes)
                     .push_bind(sums.milliseconds);
-            });
-            insert.push(
-                " ON CONFLICT (hour, app, channel, platform, version, region, kind, detail) DO UPDATE SET n = counts.n + excluded.n, \
-                 bytes = counts.bytes + excluded.bytes, full_bytes = counts.full_bytes + excluded.full_bytes, \
-                 milliseconds = counts.milliseconds + excluded.milliseconds",
-            );
-            insert.build().persistent(false).execute(&mut *transaction).await.map_err(failed())?;
-        }
-        let funnel: Vec<_> = funnel.into_iter().collect();
-        for part in funnel.chunks(MOST_ROWS) {
-            let mut insert = sqlx::QueryBuilder::<Kind>::new(
-                "INSERT INTO funnel (hour, app, channel, platform, version, stage, n) ",
-            );
-            insert.push_values(part, |mut row, (key, n)| {
+            },
+            " ON CONFLICT (hour, app, channel, platform, version, region, kind, detail) DO UPDATE SET n = counts.n + excluded.n, \
+             bytes = counts.bytes + excluded.bytes, full_bytes = counts.full_bytes + excluded.full_bytes, \
+             milliseconds = counts.milliseconds + excluded.milliseconds"
+        );
+        add!(
+            transaction, Kind, "INSERT INTO funnel (hour, app, channel, platform, version, stage, n) ",
+            funnel(steps, reached),
+            |row, (key, n)| {
                 row.push_bind(hour)
                     .push_bind(key.app.as_str())
                     .push_bind(key.channel.as_str())
@@ -208,18 +269,13 @@ async fn write(
                     .push_bind(key.version.as_str())
                     .push_bind(key.stage)
                     .push_bind(*n);
-            });
-            insert.push(
-                " ON CONFLICT (hour, app, channel, platform, version, stage) DO UPDATE SET n = funnel.n + excluded.n",
-            );
-            insert.build().persistent(false).execute(&mut *transaction).await.map_err(failed())?;
-        }
-        let nodes: Vec<_> = nodes.into_iter().collect();
-        for part in nodes.chunks(MOST_ROWS) {
-            let mut insert = sqlx::QueryBuilder::<Kind>::new(
-                "INSERT INTO nodes (hour, app, node, region, n, bytes, faults) ",
-            );
-            insert.push_values(part, |mut row, ((app, node, region), sums)| {
+            },
+            " ON CONFLICT (hour, app, channel, platform, version, stage) DO UPDATE SET n = funnel.n + excluded.n"
+        );
+        add!(
+            transaction, Kind, "INSERT INTO nodes (hour, app, node, region, n, bytes, faults) ",
+            nodes.into_iter().collect::<Vec<_>>(),
+            |row, ((app, node, region), sums)| {
                 row.push_bind(hour)
                     .push_bind(app.as_str())
                     .push_bind(node.as_str())
@@ -227,32 +283,24 @@ async fn write(
                     .push_bind(sums.n)
                     .push_bind(sums.bytes)
                     .push_bind(sums.faults);
-            });
-            insert.push(
-                " ON CONFLICT (hour, app, node, region) DO UPDATE SET n = nodes.n + excluded.n, bytes = nodes.bytes + excluded.bytes, \
-                 faults = nodes.faults + excluded.faults",
-            );
-            insert.build().persistent(false).execute(&mut *transaction).await.map_err(failed())?;
-        }
-        let machines: Vec<_> = machines.into_iter().collect();
-        for part in machines.chunks(MOST_ROWS) {
-            let mut insert = sqlx::QueryBuilder::<Kind>::new(
-                "INSERT INTO machines (day, installation, app, channel, platform, version) ",
-            );
-            insert.push_values(part, |mut row, ((installation, app), machine)| {
+            },
+            " ON CONFLICT (hour, app, node, region) DO UPDATE SET n = nodes.n + excluded.n, bytes = nodes.bytes + excluded.bytes, \
+             faults = nodes.faults + excluded.faults"
+        );
+        add!(
+            transaction, Kind, "INSERT INTO machines (day, installation, app, channel, platform, version) ",
+            machines.into_iter().collect::<Vec<_>>(),
+            |row, ((installation, app), machine)| {
                 row.push_bind(day)
                     .push_bind(installation.as_str())
                     .push_bind(app.as_str())
                     .push_bind(machine.channel.as_str())
                     .push_bind(machine.platform.as_str())
                     .push_bind(machine.version.as_str());
-            });
-            insert.push(
-                " ON CONFLICT (day, installation, app) DO UPDATE SET channel = excluded.channel, platform = excluded.platform, \
-                 version = excluded.version",
-            );
-            insert.build().persistent(false).execute(&mut *transaction).await.map_err(failed())?;
-        }
+            },
+            " ON CONFLICT (day, installation, app) DO UPDATE SET channel = excluded.channel, platform = excluded.platform, \
+             version = excluded.version"
+        );
         if dropped > 0 && !new.is_empty() {
             // Anybody may claim this number: it is bounded, so that its sum is.
             let dropped = i64::try_from(dropped).unwrap_or(i64::MAX).min(1 << 20);

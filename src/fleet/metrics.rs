@@ -1,14 +1,23 @@
 //! Numbers in the text that Prometheus reads.
 //!
-//! In: rows, and the gauges of a server. Out: text. Never: a number that the rows do not have.
+//! In: rows, and the measures of a server. Out: text. Never: a number that the rows do not have.
 
 use std::fmt::Write as _;
 
 use super::numbers::{FunnelRow, NodeRow, Outcome, RegionRow, Statistics};
 
+/// What becomes of a number in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MeasureKind {
+    /// It only grows, and begins anew with the server.
+    Counter,
+    Gauge,
+}
+
 /// A number of a server, at this moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Gauge {
+pub(crate) struct Measure {
+    pub kind: MeasureKind,
     pub name: &'static str,
     pub help: &'static str,
     /// Label and its value.
@@ -16,8 +25,9 @@ pub(crate) struct Gauge {
     pub value: f64,
 }
 
-/// The whole page: sums since the store began, and gauges, those of one name together.
-pub(crate) fn text(all: &Statistics, gauges: &[Gauge]) -> String {
+/// The whole page: sums since the store began, and measures, of which those of one name stand
+/// together.
+pub(crate) fn text(all: &Statistics, measures: &[Measure]) -> String {
     let mut page = Page::default();
     page.outcomes(&all.outcomes);
     page.funnel(&all.funnel);
@@ -26,14 +36,18 @@ pub(crate) fn text(all: &Statistics, gauges: &[Gauge]) -> String {
     page.head("kuzflow_reports_dropped_total", "Reports that launchers had to drop.", "counter");
     page.row("kuzflow_reports_dropped_total", &[], all.dropped as f64);
     let mut last = "";
-    for gauge in gauges {
-        if gauge.name != last {
-            page.head(gauge.name, gauge.help, "gauge");
-            last = gauge.name;
+    for Measure { kind, name, help, label, value } in measures {
+        if *name != last {
+            let kind = match kind {
+                MeasureKind::Counter => "counter",
+                MeasureKind::Gauge => "gauge",
+            };
+            page.head(name, help, kind);
+            last = name;
         }
         let labels: Vec<(&str, &str)> =
-            gauge.label.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        page.row(gauge.name, &labels, gauge.value);
+            label.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        page.row(name, &labels, *value);
     }
     page.0
 }
@@ -152,7 +166,8 @@ mod tests {
             dropped: 7,
             ..Statistics::default()
         };
-        let gauge = |role: &str, value| Gauge {
+        let gauge = |role: &str, value| Measure {
+            kind: MeasureKind::Gauge,
             name: "kuzflow_signature_seconds",
             help: "Seconds until a signature expires.",
             label: Some(("role", role.to_owned())),

@@ -1,17 +1,20 @@
-//! What an operator knows of all installations: the reports of launchers in a database, and the
-//! numbers that follow from them.
+//! What an operator knows of all installations: the reports of launchers in a database, the numbers
+//! that follow from them, and who may see these.
 //!
-//! In: checked reports; questions. Out: rows of numbers, the same for the page of metrics, the API
-//! and the terminal. Never: counts a report twice, loses one that it has acknowledged, an address or
-//! a name of a person; HTTP.
+//! In: checked reports; questions; tokens. Out: rows of numbers, the same for the page, the metrics,
+//! the API and the terminal. Never: counts a report twice, loses one that it has acknowledged; an
+//! address or a name of a launcher's user; a token at rest; HTTP.
 //!
 //! ```text
 //! store     opens the database          ingest    many batches -> one transaction
 //! database  SQLite or PostgreSQL        counting  reports -> what is added to which row (pure)
 //! schema    the tables                  numbers   questions -> rows
 //! retention what is deleted when        metrics   rows -> Prometheus' text (pure)
+//! tokens    who may see and do what     sessions  logins of people with a browser
+//! secret    words and their digests     audit     who did what, as a chain
 //! ```
 
+mod audit;
 mod counting;
 mod database;
 mod error;
@@ -22,14 +25,21 @@ mod metrics;
 mod numbers;
 mod retention;
 mod schema;
+mod secret;
+mod sessions;
 mod store;
+mod tokens;
 
 pub(crate) use error::FleetError;
 pub(crate) use ingest::{Busy, Ingest};
-pub(crate) use metrics::{Gauge, text as metrics_text};
-pub(crate) use numbers::{Statistics, Window};
+pub(crate) use metrics::{Measure, MeasureKind, text as metrics_text};
+#[cfg(test)]
+pub(crate) use numbers::FunnelRow;
+pub(crate) use numbers::{Choices, NodeRow, Outcome, RegionRow, Statistics, VersionRow, Window};
 pub(crate) use retention::{NEWEST_REPORT, OLDEST_REPORT, keep_deleting};
+pub(crate) use sessions::{Credential, SESSION_SECONDS, Session};
 pub(crate) use store::{Place, Store};
+pub(crate) use tokens::{Role, Token, TokenName};
 
 /// Seconds in an hour.
 const HOUR: i64 = 60 * 60;

@@ -95,6 +95,15 @@ pub(crate) struct Statistics {
     pub dropped: i64,
 }
 
+/// What the reports of a time name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Choices {
+    pub apps: Vec<String>,
+    pub channels: Vec<String>,
+    pub platforms: Vec<String>,
+    pub versions: Vec<String>,
+}
+
 /// A row of an answer becomes a value, column by column.
 macro_rules! from_columns {
     ($row:ident { $($column:ident: $kind:ty),* }) => {
@@ -149,6 +158,21 @@ macro_rules! rows {
         });
         rows.map(|rows| rows.into_iter().map(Into::into).collect())
             .map_err(FleetError::database("read numbers"))
+    }};
+}
+
+/// The different values of a column of `counts`.
+macro_rules! values {
+    ($store:expr, $since:expr, $column:literal) => {{
+        let values = on!(&$store.database, pool, Kind => {
+            sqlx::query_scalar::<_, String>(concat!(
+                "SELECT DISTINCT ", $column, " FROM counts WHERE hour > $1 - 3600 ORDER BY ", $column, " LIMIT 1000"
+            ))
+            .bind($since)
+            .fetch_all(pool)
+            .await
+        });
+        values.map_err(FleetError::database("read numbers"))?
     }};
 }
 
@@ -233,6 +257,24 @@ impl Store {
         )
     }
 
+    /// Whether anything was ever reported.
+    pub(crate) async fn has_reports(&self) -> Result<bool, FleetError> {
+        let hour = on!(&self.database, pool, Kind => {
+            sqlx::query_scalar::<_, i64>("SELECT hour FROM counts LIMIT 1").fetch_optional(pool).await
+        });
+        Ok(hour.map_err(FleetError::database("read numbers"))?.is_some())
+    }
+
+    /// What reports of this time name, and so what can be asked for.
+    pub(crate) async fn choices(&self, since: i64) -> Result<Choices, FleetError> {
+        Ok(Choices {
+            apps: values!(self, since, "app"),
+            channels: values!(self, since, "channel"),
+            platforms: values!(self, since, "platform"),
+            versions: values!(self, since, "version"),
+        })
+    }
+
     /// Reports that launchers had to drop.
     async fn dropped(&self) -> Result<i64, FleetError> {
         let dropped = on!(&self.database, pool, Kind => {
@@ -276,6 +318,13 @@ mod tests {
             assert_eq!(days, [(9_936_000, 1), (19_958_400, 1)]);
             let late = asked(Window { since: 19_999_000, ..Window::all() }).await;
             assert_eq!((late.outcomes.len(), late.versions.len()), (2, 1));
+            let choices = store.choices(19_999_000).await.unwrap();
+            assert_eq!(
+                (choices.apps, choices.versions),
+                (vec!["sample".into()], vec!["2.0.0".into()])
+            );
+            assert_eq!(store.choices(30_000_000).await.unwrap(), Choices::default());
+            assert!(store.has_reports().await.unwrap());
             let window = |change: fn(&mut Window)| {
                 let mut window = Window::all();
                 change(&mut window);

@@ -69,7 +69,11 @@ async fn delete_old(store: &Store, now: i64) -> Result<(), FleetError> {
             COUNTS,
         ),
     ];
-    for (text, age) in tables {
+    let logins = (
+        "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE expires < $1 LIMIT $2)",
+        0,
+    );
+    for (text, age) in tables.into_iter().chain([logins]) {
         let before = hour_of(now) - age;
         loop {
             let deleted = on!(&store.database, pool, Kind => {
@@ -96,7 +100,13 @@ mod tests {
             let ingest =
                 crate::fleet::Ingest::begin(store.clone(), std::sync::Arc::new(move || then));
             ingest.take(vec![report(1, "up"), report(2, "failed")], 0).await.unwrap();
+            let file = crate::fleet::Credential::File(String::new());
+            store.log_in(&file, then).await.unwrap();
+            delete_old(&store, then + 11 * crate::fleet::HOUR).await.unwrap();
+            assert_eq!(count(&store, "sessions").await, 1);
             delete_old(&store, then + OLDEST_REPORT).await.unwrap();
+            assert_eq!(count(&store, "sessions").await, 0);
+            assert_eq!(count(&store, "audit").await, 1, "for ever");
             assert_eq!(count(&store, "reports").await, 2, "they may come again");
             delete_old(&store, then + REPORTS + 2 * DAY).await.unwrap();
             assert_eq!((count(&store, "reports").await, count(&store, "counts").await), (0, 2));

@@ -10,8 +10,12 @@ use super::error::FleetError;
 /// place, beginning with 1.
 ///
 /// `reports` makes ingest idempotent: a report that is there is known. `stages` counts each step of
-/// an update once. In keys an unknown value is an empty text.
-const STEPS: [&[&str]; 1] = [&[
+/// an update once. In keys an unknown value is an empty text. A time of 0 never comes or has not come:
+/// a token without an end, or one that is not revoked.
+const STEPS: [&[&str]; 2] = [REPORTS, ACCESS];
+
+/// What launchers report.
+const REPORTS: &[&str] = &[
     "CREATE TABLE reports (id TEXT PRIMARY KEY, hour BIGINT NOT NULL, body TEXT NOT NULL)",
     "CREATE INDEX reports_by_hour ON reports (hour)",
     "CREATE TABLE stages (update_id TEXT NOT NULL, stage TEXT NOT NULL, hour BIGINT NOT NULL, PRIMARY KEY (update_id, stage))",
@@ -27,7 +31,17 @@ const STEPS: [&[&str]; 1] = [&[
     "CREATE TABLE machines (day BIGINT NOT NULL, installation TEXT NOT NULL, app TEXT NOT NULL, channel TEXT NOT NULL, \
      platform TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (day, installation, app))",
     "CREATE TABLE totals (name TEXT PRIMARY KEY, n BIGINT NOT NULL)",
-]];
+];
+
+/// Who may see it, and who did what.
+const ACCESS: &[&str] = &[
+    "CREATE TABLE tokens (id TEXT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, role TEXT NOT NULL, \
+     created BIGINT NOT NULL, expires BIGINT NOT NULL, revoked BIGINT NOT NULL)",
+    "CREATE UNIQUE INDEX tokens_in_use ON tokens (name) WHERE revoked = 0",
+    "CREATE TABLE sessions (hash TEXT PRIMARY KEY, token TEXT NOT NULL, name TEXT NOT NULL, expires BIGINT NOT NULL)",
+    "CREATE TABLE audit (number BIGINT PRIMARY KEY, at BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, \
+     subject TEXT NOT NULL, before TEXT NOT NULL, hash TEXT NOT NULL UNIQUE)",
+];
 
 /// The present form.
 const KNOWN: i64 = STEPS.len() as i64;
@@ -85,4 +99,35 @@ async fn take_step(
         }
         transaction.commit().await.map_err(failed())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::fixture::{count, each};
+    use crate::fleet::numbers::Window;
+
+    #[tokio::test]
+    async fn a_store_of_the_first_form_gets_the_later_tables_and_stays_as_it_is() {
+        each(async |store| {
+            on!(&store.database, pool, Kind => {
+                for table in ["tokens", "sessions", "audit"] {
+                    let text = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
+                    sqlx::query(text).execute(pool).await.map(drop).unwrap();
+                }
+                sqlx::query("DELETE FROM form WHERE number > 1").execute(pool).await.map(drop).unwrap();
+                sqlx::query("INSERT INTO totals (name, n) VALUES ('dropped', 7)")
+                    .execute(pool)
+                    .await
+                    .map(drop)
+                    .unwrap();
+            });
+            bring_up_to_date(&store.database).await.unwrap();
+            bring_up_to_date(&store.database).await.unwrap();
+            assert_eq!(count(&store, "form").await, KNOWN);
+            assert_eq!(count(&store, "audit").await, 0);
+            assert_eq!(store.statistics(&Window::all()).await.unwrap().dropped, 7);
+        })
+        .await;
+    }
 }

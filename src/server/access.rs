@@ -1,8 +1,9 @@
-//! Wraps every request: applies the limits, adds this node's name to the answer, and writes one
-//! line to the log when the last byte has been sent.
+//! Wraps every request: applies the limits, adds this node's name to the answer, counts it, and
+//! writes one line to the log when the last byte has been sent.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use super::refusal::Refusal;
 use super::state::ServerState;
+use super::traffic::Traffic;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const NODE: HeaderName = HeaderName::from_static("x-kuzflow-node");
@@ -77,7 +79,8 @@ pub(super) async fn around(
     fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let (head, body) = response.into_parts();
     let announced = announced(&head.headers, &line.method);
-    let logged = Logged { body, status: head.status, bytes: 0, announced, line };
+    let traffic = shared.traffic.clone();
+    let logged = Logged { body, status: head.status, bytes: 0, announced, line, traffic };
     Response::from_parts(head, Body::new(logged))
 }
 
@@ -112,7 +115,7 @@ impl Line {
     }
 }
 
-/// A body that counts its bytes and writes the log line when it is dropped, whether it was sent in
+/// A body that counts its bytes, and counts itself and writes the log line when it is dropped, whether it was sent in
 /// full or not.
 struct Logged {
     body: Body,
@@ -120,6 +123,7 @@ struct Logged {
     bytes: u64,
     announced: u64,
     line: Line,
+    traffic: Arc<Traffic>,
 }
 
 impl HttpBody for Logged {
@@ -132,7 +136,9 @@ impl HttpBody for Logged {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame {
-            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.bytes += bytes;
+            self.traffic.sent(bytes);
         }
         frame
     }
@@ -149,6 +155,7 @@ impl HttpBody for Logged {
 impl Drop for Logged {
     fn drop(&mut self) {
         let line = &self.line;
+        self.traffic.ended(self.status, line.range.is_some());
         tracing::info!(
             target: "kuzflow::access",
             remote = line.remote.map(tracing::field::display),
@@ -166,7 +173,7 @@ impl Drop for Logged {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
 
@@ -220,6 +227,7 @@ mod tests {
                 bytes,
                 announced: 4,
                 line: line(),
+                traffic: Arc::default(),
             };
             drop(body(4));
             drop(body(3));

@@ -13,8 +13,9 @@
 //! POST /api/incremental/analyze                             the cheapest packs from one release to another
 //! GET /api/incremental/patch/{id}                           a pack, or the status of its patch job
 //! GET /api/events                                           notifies of changed releases
-//! POST /api/reports                                         reports of launchers (only with a place for them, as the next two)
+//! POST /api/reports                                         reports of launchers (only with a place for them, as the next three)
 //! GET /api/statistics  /metrics                             the numbers that follow from them
+//! GET /fleet  /fleet/style.css  POST /fleet/login  /logout  the same as a page for operators
 //! GET /healthz                                              this node, its releases, and their expiry; 503 after the expiry
 //! ```
 //!
@@ -24,10 +25,11 @@
 //! serve, places, idle_timeout, open_files    connections, and what one client may hold
 //! access, refusal                            what surrounds each request
 //! files, ranges, compressed, documents       the repository's files
-//! updates, page, health                      questions of launchers, people and operators
+//! updates, page, html, health                questions of launchers, people and operators
 //! events, announcements                      listeners, and what they are notified of
 //! node_book, node_checks                     which nodes are offered, and their checks
-//! reports, fleet, read_token                 reports of launchers, and who may read their numbers
+//! reports, fleet, measures, traffic          reports of launchers, and the numbers of them and of this server
+//! admission, read_token, operators           who may see and do what, and the operators' page
 //! patches                                    packs, and packs on request
 //! state, repository                          what all requests share
 //! ```
@@ -40,6 +42,7 @@
 //! the access log included.
 
 mod access;
+mod admission;
 mod announcements;
 mod compressed;
 mod documents;
@@ -49,10 +52,13 @@ pub mod fault_injection;
 mod files;
 mod fleet;
 mod health;
+mod html;
 mod idle_timeout;
+mod measures;
 mod node_book;
 mod node_checks;
 mod open_files;
+mod operators;
 mod options;
 mod page;
 mod patches;
@@ -64,6 +70,7 @@ mod reports;
 mod repository;
 mod serve;
 mod state;
+mod traffic;
 mod updates;
 
 use axum::Router;
@@ -108,6 +115,10 @@ fn router(state: &ServerState) -> Router {
             .route("/api/reports", post(reports::take_reports))
             .route("/api/statistics", get(reports::statistics))
             .route("/metrics", get(reports::metrics))
+            .route("/fleet", get(operators::show))
+            .route("/fleet/login", post(operators::log_in))
+            .route("/fleet/logout", post(operators::log_out))
+            .route("/fleet/style.css", get(operators::style))
     } else {
         routes
     };

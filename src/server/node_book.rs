@@ -29,7 +29,27 @@ struct Health {
     failures: u32,
 }
 
+/// The result of the checks of a node.
+#[derive(Debug, PartialEq)]
+pub(super) struct CheckedNode {
+    pub(super) id: String,
+    /// Whether it is offered.
+    pub(super) is_up: bool,
+    pub(super) latency_ms: Option<f64>,
+}
+
 impl NodeBook {
+    /// Those of the published nodes that were checked.
+    pub(super) fn checked(&self, published: &[Node]) -> Vec<CheckedNode> {
+        let book = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let checked = published.iter().filter_map(|node| {
+            let health = book.get(&node.id)?;
+            let is_up = health.failures <= FAILURES_ALLOWED;
+            Some(CheckedNode { id: node.id.clone(), is_up, latency_ms: health.latency_ms })
+        });
+        checked.collect()
+    }
+
     /// The best nodes for a user in `region`. If every node fails its checks, all are offered: then
     /// this server is more likely cut off from them than the client is.
     pub(super) fn offer(&self, published: &[Node], region: &str) -> Vec<Node> {
@@ -138,6 +158,8 @@ mod tests {
         assert_eq!(book.offer(&nodes, "Global").len(), 2, "one failure is forgiven");
         book.enter(&nodes[0], Err("down".to_owned()));
         assert_eq!(ids(&book.offer(&nodes, "Global")), ["b"]);
+        let down = CheckedNode { id: "a".to_owned(), is_up: false, latency_ms: None };
+        assert_eq!(book.checked(&nodes), [down], "b was not checked");
         book.enter(&nodes[0], Ok(10.0));
         assert_eq!(book.offer(&nodes, "Global").len(), 2);
         for node in nodes.iter().chain(&nodes) {

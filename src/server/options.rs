@@ -46,8 +46,9 @@ pub struct ServerOptions {
 #[derive(Clone, Debug)]
 pub struct FleetOptions {
     pub(crate) place: Place,
-    /// The file with the operator's word; made if it is missing.
-    pub(crate) token: PathBuf,
+    /// The file with the operator's word; made if it is missing. `None` if the tokens of the store
+    /// are all that there are.
+    pub(crate) token: Option<PathBuf>,
 }
 
 /// Limits on what one client, or all of them, can make the server hold or wait for.

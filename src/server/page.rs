@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{Html, IntoResponse};
 
+use super::html::escaped;
 use super::state::ServerState;
 use crate::model::{Release, Version};
 
@@ -66,10 +67,6 @@ fn page<'a>(releases: impl Iterator<Item = &'a Release>) -> String {
          <body><h1>{title}</h1>\n<p>This is an update server. The app fetches its updates from here by itself; there is nothing to do on this page.</p>\n\
          {content}\n</body></html>\n"
     )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `POST /api/reports`, `GET /api/statistics` and `GET /metrics`: reports of launchers, and the
 //! numbers that follow from them. A server has them only if it was given a place for reports.
 //!
-//! In: batches of anybody, questions with the operator's word. Out: how many reports were counted;
+//! In: batches of anybody, questions with a token. Out: how many reports were counted;
 //! numbers. Never: an answer to a batch that is not safe; a report of an app that the repository does
 //! not have; a number for a stranger.
 
@@ -14,12 +14,14 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 
 use super::access::Client;
+use super::admission;
 use super::fleet::Fleet;
+use super::measures::measures;
 use super::refusal::Refusal;
 use super::repository::Catalogue;
 use super::state::ServerState;
 use super::updates;
-use crate::fleet::{Busy, Gauge, NEWEST_REPORT, OLDEST_REPORT, Statistics, Window, metrics_text};
+use crate::fleet::{Busy, NEWEST_REPORT, OLDEST_REPORT, Role, Statistics, Window, metrics_text};
 use crate::host;
 use crate::model::report::{BATCH_BYTES, BATCH_REPORTS, Batch, BatchAnswer, Report};
 
@@ -42,7 +44,7 @@ pub(super) async fn take_reports(
     let fleet = the(&shared)?;
     let now = host::now().as_second();
     let address = request.extensions().get::<Client>().map(|Client(address)| *address);
-    if !fleet.admits(address, now) {
+    if !fleet.admits_batch(address, now) {
         let refusal = Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_requests",
@@ -121,7 +123,7 @@ pub(super) async fn statistics(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let fleet = the(&shared)?;
-    check_reader(fleet, &headers)?;
+    admission::check(fleet, &headers, Role::Read).await?;
     let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
     let StatisticsQuery { days, app, channel, platform, version } = question;
     let since = host::now().as_second() - i64::from(days.unwrap_or(DAYS)) * DAY;
@@ -136,7 +138,7 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let fleet = the(&shared)?;
-    check_reader(fleet, &headers)?;
+    admission::check(fleet, &headers, Role::Read).await?;
     let internal = |error| Refusal::internal(&error);
     // Of each installation Prometheus itself would have to remember its days.
     let all = Statistics {
@@ -144,46 +146,7 @@ pub(super) async fn metrics(
         ..fleet.store.statistics(&Window::all()).await.map_err(internal)?
     };
     let catalogue = shared.repository.catalogue().await;
-    let text = metrics_text(&all, &gauges(&shared, fleet, &catalogue));
+    let text = metrics_text(&all, &measures(&shared, fleet, &catalogue).await);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], text).into_response())
-}
-
-fn gauges(shared: &ServerState, fleet: &Fleet, catalogue: &Catalogue) -> Vec<Gauge> {
-    let now = host::now();
-    let signatures = catalogue.expiries.iter().filter_map(|(role, expires)| {
-        let left = (*expires)?.duration_since(now).as_secs_f64();
-        Some(Gauge {
-            name: "kuzflow_signature_seconds",
-            help: "Seconds until a signature expires.",
-            label: Some(("role", role.to_string())),
-            value: left,
-        })
-    });
-    let plain = |name, help, value| Gauge { name, help, label: None, value };
-    let of_the_server = [
-        plain(
-            "kuzflow_batches_waiting",
-            "Batches of reports that wait to be stored.",
-            fleet.ingest.waiting() as f64,
-        ),
-        plain(
-            "kuzflow_listeners",
-            "Launchers that wait for news of a release.",
-            shared.events.listeners() as f64,
-        ),
-        plain("kuzflow_releases", "Published releases.", catalogue.releases.len() as f64),
-    ];
-    signatures.chain(of_the_server).collect()
-}
-
-fn check_reader(fleet: &Fleet, headers: &HeaderMap) -> Result<(), Refusal> {
-    if fleet.token.admits(headers) {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        "the operator's token is needed: Authorization: Bearer TOKEN",
-    ))
 }

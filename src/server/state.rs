@@ -16,6 +16,7 @@ use super::node_book::NodeBook;
 use super::options::{ServerLimits, ServerOptions};
 use super::patches::{Service, TreeSlot};
 use super::repository::Repository;
+use super::traffic::Traffic;
 
 /// How many questions of more than 64 KiB, up to 4 MiB each, the server reads at the same time.
 const LARGE_QUESTIONS: usize = 8;
@@ -37,6 +38,8 @@ pub(super) struct Parts {
     pub(super) events: Events,
     /// Reports of launchers; `None` if the server takes none.
     pub(super) fleet: Option<Fleet>,
+    /// What was answered.
+    pub(super) traffic: Arc<Traffic>,
     /// True once the server was asked to stop.
     pub(super) ending: watch::Sender<bool>,
     /// Limits how many large questions are read at the same time.
@@ -66,6 +69,7 @@ impl ServerState {
             tree: TreeSlot::default(),
             events: Events::new(options.limits.listeners),
             fleet,
+            traffic: Arc::default(),
             ending: watch::Sender::new(false),
             large_questions: Semaphore::new(LARGE_QUESTIONS),
         })))

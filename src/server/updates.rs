@@ -291,6 +291,11 @@ fn wanted_languages(question: &UpdateQuery, headers: &HeaderMap) -> Vec<String> 
     if let Some(language) = question.lang.as_deref().filter(|language| !language.is_empty()) {
         return vec![language.to_owned()];
     }
+    accepted_languages(headers)
+}
+
+/// The language tags of `Accept-Language`, the most wanted one first.
+pub(super) fn accepted_languages(headers: &HeaderMap) -> Vec<String> {
     let header =
         headers.get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok()).unwrap_or_default();
     let mut weighted: Vec<(f32, &str)> = header

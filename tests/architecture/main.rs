@@ -259,7 +259,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("site", &["durable", "file_error", "installers", "look", "model", "named_file"]),
-    ("fleet", &["error_chain", "file_error", "durable", "look", "model"]),
+    ("fleet", &["error_chain", "file_error", "durable", "look", "mutex", "model"]),
     (
         "server",
         &[

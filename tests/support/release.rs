@@ -180,17 +180,11 @@ impl World {
     /// Starts a node at this address.
     pub fn serve_at(&self, address: &str, more: &[&str]) -> NodeProcess {
         let folder = self.path("publisher");
+        let without_checks: &[&str] =
+            if more.contains(&"--health-interval") { &[] } else { &["--health-interval", "0"] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_kuzflow"))
-            .args([
-                "serve",
-                "--repo",
-                text(&folder),
-                "--listen",
-                address,
-                "--health-interval",
-                "0",
-                "--json",
-            ])
+            .args(["serve", "--repo", text(&folder), "--listen", address, "--json"])
+            .args(without_checks)
             .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

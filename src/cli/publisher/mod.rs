@@ -4,6 +4,7 @@
 // Help texts name tables of kuzflow.toml in brackets, which the documents take for links.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+mod audit;
 mod build;
 mod bundle;
 mod diff;
@@ -25,6 +26,7 @@ mod serve;
 mod shared;
 mod site;
 mod stats;
+mod token;
 mod try_start;
 
 use std::path::PathBuf;
@@ -165,6 +167,12 @@ enum Verb {
     /// Tell what launchers have reported: how far updates came, what failed, what was fetched.
     #[command(after_help = stats::HELP)]
     Stats(stats::StatsArguments),
+    /// Make, list and revoke the tokens with which people and programs read the numbers of a server.
+    #[command(after_help = token::HELP)]
+    Token(token::TokenArguments),
+    /// Tell who made and revoked tokens and who logged in, and whether that list is whole.
+    #[command(after_help = audit::HELP)]
+    Audit(audit::AuditArguments),
     /// Print a script with which a shell completes what is typed.
     #[command(after_help = manual::COMPLETIONS_HELP)]
     Completions(manual::CompletionsArguments),
@@ -178,7 +186,9 @@ impl Verb {
     fn only_reports(&self) -> bool {
         match self {
             Self::List { .. } | Self::Inspect { .. } | Self::Try(_) => true,
-            Self::Completions(_) | Self::Stats(_) => true,
+            Self::Completions(_) | Self::Stats(_) | Self::Audit(_) => true,
+            // A token that was made and not printed is lost.
+            Self::Token(_) => true,
             Self::Diff(arguments) => arguments.only_reports(),
             Self::Retire(arguments) => arguments.only_reports(),
             _ => false,
@@ -229,6 +239,8 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::Site(arguments) => site::site(&arguments, say),
         Verb::Serve(arguments) => serve::serve(arguments, say),
         Verb::Stats(arguments) => stats::stats(&arguments, say),
+        Verb::Token(arguments) => token::token(&arguments, say),
+        Verb::Audit(arguments) => audit::audit(&arguments, say),
         Verb::Completions(arguments) => Ok(manual::completions(&arguments, Arguments::command)),
         Verb::Manual(arguments) => Ok(manual::manual(&arguments, Arguments::command, say)?),
     }

@@ -62,11 +62,11 @@ pub(super) struct ServeArguments {
     #[arg(long)]
     no_addresses: bool,
     /// Store what launchers report, in this folder or in a PostgreSQL that several servers share.
-    /// Numbers: `kuzflow stats`, GET /metrics.
+    /// Numbers: `kuzflow stats`, GET /metrics, `kuzflow token`.
     #[arg(long, value_name = "DIR|URL")]
     data: Option<Place>,
-    /// The file with the token for reading numbers, which is made if it is missing; read-token in the
-    /// folder of --data if absent.
+    /// A file with one more token for reading numbers, which is made if it is missing; read-token in
+    /// the folder of --data if absent, none for a PostgreSQL.
     #[arg(long, value_name = "FILE", requires = "data")]
     read_token: Option<PathBuf>,
     /// Make patch packs that clients ask for and the repository lacks. Needs the publisher's folder
@@ -97,7 +97,7 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
         options.lifetimes = project.settings().lifetimes;
         options.making = arguments.make_patches.then(|| making(&project, &arguments));
     }
-    options.fleet = fleet(&arguments)?;
+    options.fleet = fleet(&arguments);
     options.node = arguments.node;
     options.region = arguments.region;
     options.public_url = arguments.public_url;
@@ -139,16 +139,14 @@ fn region(text: &str) -> Result<String, String> {
 }
 
 /// Where reports are stored, if the operator wants any.
-fn fleet(arguments: &ServeArguments) -> Result<Option<FleetOptions>, VerbError> {
-    let Some(place) = arguments.data.clone() else { return Ok(None) };
+fn fleet(arguments: &ServeArguments) -> Option<FleetOptions> {
+    let place = arguments.data.clone()?;
     let token = match (&arguments.read_token, &place) {
-        (Some(file), _) => file.clone(),
-        (None, Place::Folder(folder)) => folder.join("read-token"),
-        (None, Place::Postgres(_)) => {
-            return Err("name a file for the token with --read-token".into());
-        }
+        (Some(file), _) => Some(file.clone()),
+        (None, Place::Folder(folder)) => Some(folder.join("read-token")),
+        (None, Place::Postgres(_)) => None,
     };
-    Ok(Some(FleetOptions { place, token }))
+    Some(FleetOptions { place, token })
 }
 
 fn check_repository(options: &ServerOptions) -> Result<(), VerbError> {

@@ -24,7 +24,7 @@ const MAX_TOKEN_BYTES: u64 = 1024;
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 pub(super) const HELP: &str = "\
-With --server the token is needed that the server has written: read-token in its folder, or the file of --read-token.
+With --server a token is needed: one of `kuzflow token new`, or the one that the server has written into read-token in its folder or the file of --read-token.
 Status 3: nothing was reported in these days.
 
 Example: kuzflow stats --data reports --days 7
@@ -35,7 +35,7 @@ Example: kuzflow stats --data reports --days 7
 pub(super) struct StatsArguments {
     #[command(flatten)]
     source: Source,
-    /// The file with the server's token.
+    /// The file with a token of the server.
     #[arg(long, value_name = "FILE", requires = "server")]
     token: Option<PathBuf>,
     /// Of how many days, today included.

@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! way       one update, from the launcher's queue to the numbers      switches   who wants reports
-//! survival  a server that is killed under load
+//! survival  a server that is killed under load                        access     tokens and the audit
+//! page      the operators' page                                       monitoring alert rules and board
 //! ```
 
+mod access;
+mod monitoring;
+mod page;
 mod survival;
 mod switches;
 mod way;
@@ -35,6 +39,13 @@ fn stats(data: &Path) -> Value {
     let reply = kuzflow(&["stats", "--data", text(data)]);
     assert!([0, 3].contains(&reply.code), "{}", reply.errors);
     reply.result["statistics"].clone()
+}
+
+/// Makes a token with this name and returns its word.
+fn new_token(data: &Path, name: &str, role: &str) -> String {
+    let made = kuzflow(&["token", "new", "--name", name, "--role", role, "--data", text(data)]);
+    assert_eq!(made.code, 0, "{}", made.errors);
+    made.result["token"].as_str().unwrap().to_owned()
 }
 
 /// How often a kind was reported, of all versions.

@@ -40,8 +40,14 @@ pub fn ask(address: SocketAddr, method: &str, path: &str, fields: &[(&str, &str)
 }
 
 pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Answer {
+    post_with(address, path, &[], body)
+}
+
+pub fn post_with(address: SocketAddr, path: &str, fields: &[(&str, &str)], body: &[u8]) -> Answer {
+    let fields: String =
+        fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = connect(address);

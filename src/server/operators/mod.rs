@@ -1,0 +1,22 @@
+//! `/fleet`: what launchers report, as a page for the people who operate a server.
+//!
+//! In: requests with a cookie, numbers of the room `fleet`. Out: HTML that is complete without a
+//! script. Never: a number for a stranger; a number that `kuzflow stats` does not have; a script, a
+//! picture or a style from elsewhere; a text of a report as anything but text.
+//!
+//! ```text
+//! routes   requests and answers             login     cookies, and whose request it is (pure)
+//! question what is asked for (pure)         view      rows -> what is shown (pure)
+//! page     the page        parts  its parts        charts   pictures        words   both languages
+//! ```
+
+mod charts;
+mod login;
+mod page;
+mod parts;
+mod question;
+mod routes;
+mod view;
+mod words;
+
+pub(super) use routes::{log_in, log_out, show, style};
