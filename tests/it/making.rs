@@ -279,8 +279,8 @@ fn packs_that_are_not_worth_it_or_cannot_be_made() {
         .find(|path| text(path).contains("4.0.0_"));
     let damaged = world.path("publisher/repository/targets").join(damaged.unwrap());
     let mut bytes = fs::read(&damaged).unwrap();
-    // Everywhere, since a pack reads only what differs.
-    bytes.iter_mut().skip(100).step_by(100).for_each(|byte| *byte ^= 1);
+    // Every byte, since a pack reads only what differs, which may be a few.
+    bytes.iter_mut().skip(100).for_each(|byte| *byte ^= 1);
     fs::write(&damaged, bytes).unwrap();
     let fifth = publish(&world, 5, &[]);
     assert_eq!((fifth.code, packs(&fifth)), (0, made(&[(4, 5)], "failed")), "{}", fifth.errors);
