@@ -29,7 +29,7 @@ pub(super) fn distinct(
     let is_marked = made.iter().any(|made| made.path.to_string_lossy().contains(&mark));
     if !is_marked {
         let plain = artifacts(entry)?;
-        if !plain.iter().any(|it| !is_unchanged(&it.path, made) && is_anothers(it)) {
+        if !plain.iter().any(|it| !is_unchanged(&it.path, made) && belongs_to_another_home(it)) {
             return Ok(plain);
         }
     }
@@ -44,7 +44,7 @@ fn is_unchanged(path: &Path, made: &[Made]) -> bool {
 
 /// Whether another home's file lies in the place of this one. What an earlier installation has left
 /// there is nobody's: the app's own takes its place.
-fn is_anothers(artifact: &Artifact) -> bool {
+fn belongs_to_another_home(artifact: &Artifact) -> bool {
     let found = look::read(&artifact.path, look::SMALL).ok().flatten();
     let Some(found) = found else { return false };
     match &artifact.content {
@@ -72,7 +72,7 @@ fn starts_an_app(arguments: &str) -> bool {
 
 /// Whether the file that a home has made is another home's by now: one of an older launcher, which
 /// did not look.
-pub(super) fn has_become_anothers(made: &Made, home: &Home) -> bool {
+pub(super) fn belongs_to_another_home_now(made: &Made, home: &Home) -> bool {
     if digest_of(&made.path) == made.file {
         return false;
     }

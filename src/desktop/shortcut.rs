@@ -214,7 +214,8 @@ pub(crate) fn remove(
 ) -> Result<Vec<PathBuf>, DesktopError> {
     let Some(record) = read(home)? else { return Ok(Vec::new()) };
     let mut removed = Vec::new();
-    let own = record.files.iter().filter(|made| !second_home::has_become_anothers(made, home));
+    let own =
+        record.files.iter().filter(|made| !second_home::belongs_to_another_home_now(made, home));
     for made in own {
         if remove_made(&made.path)? {
             removed.push(made.path.clone());
