@@ -25,6 +25,8 @@ pub(super) enum Deed {
     /// A token that was valid once.
     LoginRefused,
     Logout,
+    NewBuild,
+    CancelledBuild,
 }
 
 impl Deed {
@@ -35,6 +37,8 @@ impl Deed {
             Self::Login => "login",
             Self::LoginRefused => "login_refused",
             Self::Logout => "logout",
+            Self::NewBuild => "build_new",
+            Self::CancelledBuild => "build_cancelled",
         }
     }
 }

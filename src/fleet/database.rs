@@ -75,4 +75,18 @@ impl Database {
             .await;
         pool.map(Self::Postgres).map_err(FleetError::database("connect"))
     }
+
+    /// Seconds since 1970 by the database's own clock: servers whose clocks differ agree on it.
+    pub(super) async fn now(&self) -> Result<i64, FleetError> {
+        let text = match self {
+            Self::Sqlite(_) => "SELECT CAST(strftime('%s', 'now') AS BIGINT)",
+            Self::Postgres(_) => {
+                "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp())) AS BIGINT)"
+            }
+        };
+        let now = on!(self, pool, Kind => {
+            sqlx::query_scalar::<_, i64>(text).fetch_one(pool).await
+        });
+        now.map_err(FleetError::database("read its clock"))
+    }
 }

@@ -34,6 +34,9 @@ pub enum FleetError {
     /// No token has this name.
     #[error("there is no token {0}; `kuzflow token list` names them")]
     NoSuchToken(String),
+    /// More jobs wait than may.
+    #[error("{0} jobs wait already; try again later")]
+    QueueFull(i64),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random(#[source] std::io::Error),

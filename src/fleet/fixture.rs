@@ -11,9 +11,15 @@ const POSTGRES: &str = "KUZFLOW_TEST_POSTGRES";
 
 /// Runs a test with an empty store in SQLite, and with one in PostgreSQL if there is a server.
 pub(super) async fn each(test: impl AsyncFn(Store)) {
+    each_pair(async |store, _| test(store).await).await;
+}
+
+/// The same with a second store beside it, over the same database.
+pub(super) async fn each_pair(test: impl AsyncFn(Store, Store)) {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::Folder(folder.path().join("data"));
-    test(Store::open(&place).await.unwrap()).await;
+    let store = Store::open(&place).await.unwrap();
+    test(store, Store::read(&place).await.unwrap()).await;
     let Ok(server) = std::env::var(POSTGRES) else {
         eprintln!("passed over in PostgreSQL: {POSTGRES} names no server");
         return;
@@ -25,7 +31,8 @@ pub(super) async fn each(test: impl AsyncFn(Store)) {
         sqlx::query(make).execute(pool).await.map(drop).unwrap();
     });
     let place = Place::Postgres(format!("{}/{name}", server.trim_end_matches('/')));
-    test(Store::open(&place).await.unwrap()).await;
+    let store = Store::open(&place).await.unwrap();
+    test(store, Store::read(&place).await.unwrap()).await;
 }
 
 /// A report of the update `number`.

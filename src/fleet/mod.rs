@@ -11,6 +11,7 @@
 //! schema    the tables                  numbers   questions -> rows
 //! retention what is deleted when        metrics   rows -> Prometheus' text (pure)
 //! tokens    who may see and do what     sessions  logins of people with a browser
+//! job, jobs what is to be done, and which worker holds it
 //! secret    words and their digests     audit     who did what, as a chain
 //! ```
 
@@ -21,6 +22,10 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod ingest;
+#[allow(dead_code)] // the build service, which comes next, calls it
+mod job;
+#[allow(dead_code)]
+mod jobs;
 mod metrics;
 mod numbers;
 mod retention;
@@ -32,6 +37,8 @@ mod tokens;
 
 pub(crate) use error::FleetError;
 pub(crate) use ingest::{Busy, Ingest};
+#[allow(unused_imports)]
+pub(crate) use job::{Claim, Ending, Job, JobKind, JobNumbers, JobState, Lease, NewJob};
 pub(crate) use metrics::{Measure, MeasureKind, text as metrics_text};
 #[cfg(test)]
 pub(crate) use numbers::FunnelRow;

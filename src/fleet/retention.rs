@@ -26,6 +26,8 @@ const STAGES: i64 = 90 * DAY;
 const MACHINES: i64 = 60 * DAY;
 /// How long sums by the hour stay.
 const COUNTS: i64 = 400 * DAY;
+/// How long it is known what became of a job.
+const JOBS: i64 = 90 * DAY;
 /// How often the tables are looked at.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Most rows that one statement deletes.
@@ -67,6 +69,10 @@ async fn delete_old(store: &Store, now: i64) -> Result<(), FleetError> {
         (
             "DELETE FROM nodes WHERE hour IN (SELECT hour FROM nodes WHERE hour < $1 LIMIT $2)",
             COUNTS,
+        ),
+        (
+            "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state IN ('done', 'failed', 'cancelled') AND changed < $1 LIMIT $2)",
+            JOBS,
         ),
     ];
     let logins = (

@@ -12,7 +12,7 @@ use super::error::FleetError;
 /// `reports` makes ingest idempotent: a report that is there is known. `stages` counts each step of
 /// an update once. In keys an unknown value is an empty text. A time of 0 never comes or has not come:
 /// a token without an end, or one that is not revoked.
-const STEPS: [&[&str]; 2] = [REPORTS, ACCESS];
+const STEPS: [&[&str]; 3] = [REPORTS, ACCESS, JOBS];
 
 /// What launchers report.
 const REPORTS: &[&str] = &[
@@ -41,6 +41,15 @@ const ACCESS: &[&str] = &[
     "CREATE TABLE sessions (hash TEXT PRIMARY KEY, token TEXT NOT NULL, name TEXT NOT NULL, expires BIGINT NOT NULL)",
     "CREATE TABLE audit (number BIGINT PRIMARY KEY, at BIGINT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, \
      subject TEXT NOT NULL, before TEXT NOT NULL, hash TEXT NOT NULL UNIQUE)",
+];
+
+/// Work that waits for a server, and what became of it. `once` is a text of whoever asked, by which a
+/// repeated request is known; `until` is the end of the owner's lease.
+const JOBS: &[&str] = &[
+    "CREATE TABLE jobs (id TEXT PRIMARY KEY, kind TEXT NOT NULL, once TEXT NOT NULL UNIQUE, asked_by TEXT NOT NULL, \
+     state TEXT NOT NULL, payload TEXT NOT NULL, result TEXT NOT NULL, attempt BIGINT NOT NULL, owner TEXT NOT NULL, \
+     until BIGINT NOT NULL, created BIGINT NOT NULL, began BIGINT NOT NULL, changed BIGINT NOT NULL, cancel BIGINT NOT NULL)",
+    "CREATE INDEX jobs_by_state ON jobs (kind, state, created)",
 ];
 
 /// The present form.
@@ -111,7 +120,7 @@ mod tests {
     async fn a_store_of_the_first_form_gets_the_later_tables_and_stays_as_it_is() {
         each(async |store| {
             on!(&store.database, pool, Kind => {
-                for table in ["tokens", "sessions", "audit"] {
+                for table in ["tokens", "sessions", "audit", "jobs"] {
                     let text = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
                     sqlx::query(text).execute(pool).await.map(drop).unwrap();
                 }
