@@ -67,9 +67,11 @@ impl Environment {
         removed.and_then(|removed| deleted.map(|()| removed))
     }
 
-    /// The signed metadata that was trusted last, and the means to trust newer metadata.
+    /// The signed metadata that was trusted last, and the means to trust newer metadata: as far as
+    /// it concerns this installation.
     pub(crate) fn trust(&self) -> Trust {
         Trust::new(self.home.trust(), self.shipped_root.clone())
+            .for_installation(&self.settings.app, &self.settings.channel)
     }
 }
 

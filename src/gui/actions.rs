@@ -279,6 +279,7 @@ const fn wants_another_file(kind: ProblemKind) -> bool {
             | ProblemKind::BundleNotTrusted
             | ProblemKind::BundleUnsuitable
             | ProblemKind::BundleWithdrawn
+            | ProblemKind::BundleUndecided
             | ProblemKind::BundleTooFar
     )
 }

@@ -377,6 +377,7 @@ const fn problem_name(kind: ProblemKind) -> &'static str {
         ProblemKind::BundleExpired => "problem-bundle-expired",
         ProblemKind::BundleUnsuitable => "problem-bundle-unsuitable",
         ProblemKind::BundleWithdrawn => "problem-bundle-withdrawn",
+        ProblemKind::BundleUndecided => "problem-bundle-undecided",
         ProblemKind::BundleTooFar => "problem-bundle-too-far",
         ProblemKind::Internal => "problem-internal",
     }

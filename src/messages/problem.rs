@@ -82,8 +82,8 @@ pub(crate) fn of_trust(error: &TrustError) -> Problem {
 /// For a repository that has releases, but none for this installation. The problem names both
 /// sides, since the settings of one of them are wrong.
 pub(crate) fn of_others_releases(wanted: [&str; 3], repository: &Repository) -> Option<Problem> {
-    let own: Vec<[String; 3]> =
-        repository.releases.iter().map(|signed| audience_of(&signed.release)).collect();
+    let read = repository.releases.iter().map(|signed| audience_of(&signed.release));
+    let own: Vec<[String; 3]> = read.chain(repository.others.iter().cloned()).collect();
     // The entry that agrees in the most parts is the most useful: other channels of the right app
     // come before other apps.
     let fitting = |parts: usize| own.iter().filter(move |own| own[..parts] == wanted[..parts]);

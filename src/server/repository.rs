@@ -5,7 +5,7 @@
 //! and clients verify.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -20,7 +20,11 @@ use crate::error_chain;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest, Node, Patch, Release, SignedPatch};
 use crate::publish::KeyRole;
-use crate::trust::{PATCH_KEY, PATCHES_ROLE, RELEASE_KEY};
+use crate::trust::{PATCH_KEY, PATCHES_ROLE, RELEASE_KEY, RolePart, is_plain_name};
+
+/// The role that delegates to all others, and holds the releases themselves in a repository from
+/// before there were roles for them.
+const TARGETS_ROLE: &str = "targets";
 
 /// Largest metadata file that the server reads or serves, bytes: some 100,000 targets.
 pub(super) const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
@@ -81,31 +85,48 @@ impl Catalogue {
             metadata.join(format!("{}.snapshot.json", timestamp.meta.snapshot.version));
         let Signed { signed: snapshot } =
             parse::<Signed<Snapshot>>(&snapshot_path, &read(&snapshot_path)?)?;
-        let targets_path = metadata.join(format!("{}.targets.json", snapshot.meta.targets.version));
-        let Signed { signed: Targets { targets, expires: targets_expire } } =
-            parse::<Signed<Targets>>(&targets_path, &read(&targets_path)?)?;
+        let targets_path = snapshot.path_of(&metadata, TARGETS_ROLE).ok_or_else(|| {
+            ServerError::Repository { path: snapshot_path, source: ErrorKind::InvalidData.into() }
+        })?;
+        let Targets { mut targets, expires: mut targets_expire } =
+            parse::<Signed<Targets>>(&targets_path, &read(&targets_path)?)?.signed;
+        // What is offered comes before history, as in a search: an entry that is there already
+        // counts.
+        for part in [RolePart::Offer, RolePart::History] {
+            for path in snapshot.paths_of(&metadata, part) {
+                let role = parse::<Signed<Targets>>(&path, &read(&path)?)?.signed;
+                for (name, target) in role.targets {
+                    targets.entry(name).or_insert(target);
+                }
+                // Where one end is not known, the first is not known either.
+                targets_expire = targets_expire.zip(role.expires).map(|(a, b)| a.min(b));
+            }
+        }
         let nodes = seen.1.as_deref().map_or(Ok(Vec::new()), |bytes| parse(&nodes_path, bytes))?;
         let releases: Vec<_> =
             targets.iter().filter_map(|(name, target)| release_of(name, target)).collect();
         let (version, expires) = (timestamp.version, timestamp.expires);
-        let patches_path = snapshot
-            .meta
-            .patches
-            .map(|file| metadata.join(format!("{}.{PATCHES_ROLE}.json", file.version)));
+        let mut lists = snapshot.paths_of(&metadata, RolePart::Patches);
+        if snapshot.paths_of(&metadata, RolePart::Offer).is_empty() {
+            lists.extend(snapshot.path_of(&metadata, PATCHES_ROLE));
+        }
         let mut expiries = vec![
             (KeyRole::Root, root_expiry(&metadata, seen.2)),
             (KeyRole::Targets, targets_expire),
             (KeyRole::Snapshot, snapshot.expires),
             (KeyRole::Timestamp, Some(expires)),
         ];
-        let (patches, patches_expire) = match patches_path {
-            Some(path) => {
-                let found = patches_of(&path, &releases);
-                expiries.push((KeyRole::Patches, found.1));
-                found
-            }
-            None => (Vec::new(), None),
-        };
+        let (mut patches, mut ends) = (Vec::new(), Vec::new());
+        for path in lists {
+            let (packs, expires) = patches_of(&path, &releases);
+            patches.extend(packs);
+            ends.push(expires);
+        }
+        let patches_expire = ends.iter().flatten().min().copied();
+        if !ends.is_empty() {
+            let all_known = ends.iter().all(Option::is_some);
+            expiries.push((KeyRole::Patches, patches_expire.filter(|_| all_known)));
+        }
         Ok(Some(Self {
             version,
             expires,
@@ -332,17 +353,24 @@ struct Expiring {
 
 #[derive(Deserialize)]
 struct Snapshot {
-    meta: SnapshotMeta,
+    meta: BTreeMap<String, FileVersion>,
     #[serde(default)]
     expires: Option<jiff::Timestamp>,
 }
 
-#[derive(Deserialize)]
-struct SnapshotMeta {
-    #[serde(rename = "targets.json")]
-    targets: FileVersion,
-    #[serde(rename = "patches.json", default)]
-    patches: Option<FileVersion>,
+impl Snapshot {
+    /// The file of a role's document, if the snapshot names it.
+    fn path_of(&self, metadata: &Path, role: &str) -> Option<PathBuf> {
+        let file = self.meta.get(&format!("{role}.json"))?;
+        Some(metadata.join(format!("{}.{role}.json", file.version)))
+    }
+
+    /// The files of the roles that hold this part of the releases of an app, channel and platform.
+    fn paths_of(&self, metadata: &Path, part: RolePart) -> Vec<PathBuf> {
+        let roles = self.meta.keys().filter_map(|name| name.strip_suffix(".json"));
+        let roles = roles.filter(|role| RolePart::of(role) == Some(part) && is_plain_name(role));
+        roles.filter_map(|role| self.path_of(metadata, role)).collect()
+    }
 }
 
 #[derive(Deserialize)]

@@ -17,6 +17,7 @@ use tough::schema::key::Key;
 use tough::schema::{Role, RoleKeys, RoleType, Root, Signed};
 
 use super::error::{MirrorFaultKind, Refusal};
+use super::role_names::PATCHES_ROLE;
 use crate::model::Digest;
 
 /// Documents as text, exactly as they arrived, so that digests can be compared.
@@ -30,6 +31,26 @@ pub(super) struct Texts {
     pub(super) targets: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) patches: Option<String>,
+    /// Documents of the delegated roles that hold releases and packs, by the role's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) roles: BTreeMap<String, String>,
+}
+
+impl Texts {
+    /// The document of a delegated role.
+    pub(super) fn role(&self, name: &str) -> Option<&str> {
+        let own = self.patches.as_deref().filter(|_| name == PATCHES_ROLE);
+        own.or_else(|| self.roles.get(name).map(String::as_str))
+    }
+
+    /// Remembers the document of a delegated role.
+    pub(super) fn set_role(&mut self, name: &str, text: String) {
+        if name == PATCHES_ROLE {
+            self.patches = Some(text);
+        } else {
+            self.roles.insert(name.to_owned(), text);
+        }
+    }
 }
 
 /// A verified document of a role, and its text exactly as it arrived, since others name it by

@@ -10,16 +10,26 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tough::schema::Root;
 
-use super::document::{TargetsBody, Texts, TufDocument, is_web_page};
+use super::document::{Texts, TufDocument, is_web_page};
 use super::error::{MirrorFault, MirrorFaultKind, Refusal, TrustError};
+use super::release_roles::{self, Interest, WantedRole};
+use super::role_names::RolePart;
 use super::source::within;
-use super::state::StoredMetadata;
-use super::workflow::{Documents, Trusted};
-use super::{Freshness, LIMITS, MetadataSource, Refreshed, Repository, Trust, patches};
+use super::state::{StateFolder, StoredMetadata};
+use super::workflow::{Documents, RoleDocument, Trusted};
+use super::{Freshness, LIMITS, MetadataSource, Refreshed, Repository, Trust};
 use crate::hedge::{Hedge, Received};
 
 /// Mirrors, the best first.
 pub(super) type Mirrors<'a> = &'a [Arc<dyn MetadataSource>];
+
+/// What is known before a load, and what the load is for.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    texts: &'a Texts,
+    state: &'a StateFolder,
+    interest: &'a Interest,
+}
 
 /// The top of a mirror: newer roots, and its timestamp.
 struct Head {
@@ -69,13 +79,15 @@ impl Trust {
             newest.follow(&base);
             asked.push(index);
             let order: Vec<_> = in_order(mirrors, &asked);
+            let known = Known { texts: &whole, state: &self.state, interest: &self.interest };
             let loaded =
-                below(base.clone(), head.timestamp, &order, &whole, now, Freshness::Required).await;
+                below(base.clone(), head.timestamp, &order, known, now, Freshness::Required).await;
             newest.learn(&loaded.trusted);
             faults.extend(loaded.liars);
             match loaded.documents {
                 Ok(documents) => {
                     whole = loaded.texts;
+                    self.save_histories(&documents)?;
                     self.save(&newest.root, &StoredMetadata::of(&newest, &whole))?;
                     return Ok(Refreshed {
                         repository: Repository::new(&newest.root.signed, &documents),
@@ -117,10 +129,11 @@ impl Trust {
         Err(TrustError::Mirrors { faults })
     }
 
-    /// Loads everything from one mirror, without storing anything.
+    /// Loads what `interest` selects from one mirror, without storing anything.
     pub(super) async fn load_one(
         &self,
         mirror: &Arc<dyn MetadataSource>,
+        interest: &Interest,
         now: Timestamp,
         freshness: Freshness,
     ) -> Result<Loaded, TrustError> {
@@ -128,15 +141,9 @@ impl Trust {
         let mut trusted = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
         let head = head(mirror.as_ref(), trusted.root.clone(), now, &Received::default()).await;
         climb(&mut trusted, &head.roots);
-        Ok(below(
-            trusted,
-            head.timestamp,
-            std::slice::from_ref(mirror),
-            stored.whole(),
-            now,
-            freshness,
-        )
-        .await)
+        let known = Known { texts: stored.whole(), state: &self.state, interest };
+        Ok(below(trusted, head.timestamp, std::slice::from_ref(mirror), known, now, freshness)
+            .await)
     }
 }
 
@@ -223,19 +230,19 @@ async fn below(
     mut trusted: Trusted,
     timestamp: Result<Vec<u8>, Refusal>,
     mirrors: Mirrors<'_>,
-    known: &Texts,
+    known: Known<'_>,
     now: Timestamp,
     freshness: Freshness,
 ) -> Loaded {
     // Both the newest documents and the last set that fit together are good for a document that is
     // named again.
-    let whole = Trusted::remember(trusted.root.clone(), known);
+    let whole = Trusted::remember(trusted.root.clone(), known.texts);
     let mut liars = Vec::new();
     let steps = async {
         let timestamp = timestamp?;
         trusted.timestamp(&timestamp, now, freshness).map_err(|refusal| {
             let was_trusted =
-                known.timestamp.as_ref().is_some_and(|known| known.as_bytes() == timestamp);
+                known.texts.timestamp.as_ref().is_some_and(|known| known.as_bytes() == timestamp);
             if refusal.kind == MirrorFaultKind::NotTrusted && was_trusted {
                 replaced_keys()
             } else {
@@ -275,14 +282,12 @@ async fn below(
     });
     let mut texts = trusted.texts();
     let documents = match documents {
-        Ok(mut documents) => {
-            if let Some(patches) = load_patches(&documents, known.patches.as_deref(), mirrors).await
-            {
-                texts.patches = Some(patches.text.clone());
-                documents.patches =
-                    Some(patches).filter(|patches| !patches::have_expired(patches, now));
-            }
-            Ok(documents)
+        Ok(documents) => {
+            let with_roles = with_roles(documents, &mut texts, known, mirrors, now);
+            with_roles.await.and_then(|(documents, wrong)| {
+                liars.extend(wrong);
+                documents.check(&trusted.root.signed, now, freshness).map(|()| documents)
+            })
         }
         Err(refusal) => Err(refusal),
     };
@@ -344,38 +349,66 @@ pub(super) async fn wanted(
     }))
 }
 
-/// The document of the role for patches: the known one, otherwise one from the first of `mirrors`
-/// that has it. A fault in it is logged and means that there are no patches.
-async fn load_patches(
-    documents: &Documents,
-    known: Option<&str>,
+/// Adds the documents of the roles that the load is for: known ones, otherwise those of the first of
+/// `mirrors` that has them. Their texts go into `texts`. Also returns the mirrors that sent wrong
+/// ones.
+async fn with_roles(
+    mut documents: Documents,
+    texts: &mut Texts,
+    known: Known<'_>,
     mirrors: Mirrors<'_>,
-) -> Option<TufDocument<TargetsBody>> {
-    let wanted_patches = patches::wanted(&documents.targets.signed, &documents.snapshot.signed)?;
-    if let Some(known) = known.and_then(|known| wanted_patches.verify(known.as_bytes()).ok()) {
-        return Some(known);
+    now: Timestamp,
+) -> Result<(Documents, Vec<MirrorFault>), Refusal> {
+    let (targets, snapshot) = (&documents.targets.signed, &documents.snapshot.signed);
+    let (mut roles, mut liars) = (Vec::new(), Vec::new());
+    for role in release_roles::wanted(known.interest, targets, snapshot) {
+        let found = match known.state.known_role(&role, known.texts) {
+            Some(found) => Ok(found),
+            None => load_role(&role, mirrors, &mut liars).await,
+        };
+        match found {
+            Ok(found) => {
+                if role.part != RolePart::History {
+                    texts.set_role(role.name(), found.document.text.clone());
+                }
+                let expires = found.document.signed.expires;
+                if role.is_dispensable && expires < now {
+                    tracing::warn!("what the role {} signed expired at {expires}", role.name());
+                } else {
+                    roles.push(found);
+                }
+            }
+            Err(refusal) if role.is_required => return Err(refusal),
+            // A bundle, or an incomplete copy, has none.
+            Err(refusal) if refusal.kind == MirrorFaultKind::Behind => {
+                tracing::info!("the role {} is not there: {}", role.name(), refusal.cause);
+            }
+            Err(refusal) => {
+                tracing::warn!("the role {} cannot be trusted: {}", role.name(), refusal.cause);
+            }
+        }
     }
+    documents.lacks_history = release_roles::lacks_history(known.interest, targets, &roles);
+    documents.roles = roles;
+    Ok((documents, liars))
+}
+
+async fn load_role(
+    role: &WantedRole<'_>,
+    mirrors: Mirrors<'_>,
+    liars: &mut Vec<MirrorFault>,
+) -> Result<RoleDocument, Refusal> {
+    let (location, limit) = role.location(LIMITS.targets)?;
     let mut found = None;
     let mut step = |bytes: &[u8]| {
-        found = Some(wanted_patches.verify(bytes)?);
+        found = Some(role.verify(bytes)?);
         Ok(())
     };
-    let asked = wanted(
-        mirrors,
-        &wanted_patches.location(),
-        wanted_patches.limit(LIMITS.targets),
-        &mut step,
-    )
-    .await;
-    match asked {
-        Ok(_) => {}
-        // A bundle, or an incomplete copy, has none.
-        Err(refusal) if refusal.kind == MirrorFaultKind::Behind => {
-            tracing::info!("there is no list of patches: {}", refusal.cause)
-        }
-        Err(refusal) => {
-            tracing::warn!("there is no list of patches that can be trusted: {}", refusal.cause)
-        }
+    let wrong = wanted(mirrors, &location, limit, &mut step).await?;
+    if role.is_required {
+        liars.extend(wrong);
     }
-    found
+    found.ok_or_else(|| {
+        Refusal::new(MirrorFaultKind::Unreachable, format!("nobody has sent {location}"))
+    })
 }

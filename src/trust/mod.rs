@@ -7,7 +7,8 @@
 //! provides a [`MetadataSource`]).
 //!
 //! This room implements the client workflow of the specification ([`workflow`], without I/O;
-//! [`load`] asks mirrors; [`search`] follows delegations). `tough` provides keys and signatures.
+//! [`load`] asks mirrors; [`release_roles`] says which delegated roles hold the releases of an
+//! installation; [`search`] follows delegations). `tough` provides keys and signatures.
 //! One bad mirror does not block the others, the documents that a failed load has verified still
 //! count, a damaged state does not make the installation unusable, and time is an argument.
 
@@ -18,8 +19,10 @@ mod limits;
 mod load;
 mod names;
 mod patches;
+mod release_roles;
 mod repository;
 mod repository_keys;
+mod role_names;
 mod search;
 mod source;
 mod state;
@@ -38,19 +41,26 @@ pub(crate) use error::MirrorFault;
 pub use error::{MirrorFaultKind, SourceError, TrustError};
 use limits::LIMITS;
 pub(crate) use names::is_plain_name;
-pub(crate) use patches::{PATCH_KEY, PATCHES_ROLE};
+pub(crate) use patches::PATCH_KEY;
+use release_roles::Interest;
 pub use repository::Repository;
+use repository::has_release;
 pub(crate) use repository::{LAUNCHER_KEY, RELEASE_KEY};
+pub(crate) use role_names::{PATCHES_ROLE, ReleaseKind, RolePart};
 pub use source::MetadataSource;
+use source::encoded;
 use state::{StateFolder, StoredMetadata};
 pub use workflow::Freshness;
 use workflow::{Documents, Trusted};
+
+use crate::model::platform::{AppName, Platform};
 
 /// The trust of one installation: the shipped root and the folder of its trusted state.
 #[derive(Clone, Debug)]
 pub struct Trust {
     state: StateFolder,
     shipped_root: Vec<u8>,
+    interest: Interest,
 }
 
 /// The result of a refresh.
@@ -81,7 +91,36 @@ impl Trust {
     /// The shipped root counts only while `folder` has no sound root. So exchanging the file beside
     /// the launcher cannot hijack an installation (docs/security.md, fault 10).
     pub fn new(folder: impl Into<PathBuf>, shipped_root: impl Into<Vec<u8>>) -> Self {
-        Self { state: StateFolder::new(folder.into()), shipped_root: shipped_root.into() }
+        Self {
+            state: StateFolder::new(folder.into()),
+            shipped_root: shipped_root.into(),
+            interest: Interest::default(),
+        }
+    }
+
+    /// The same for an installation on this computer: of a repository that has each kind of release
+    /// in its own roles, only what this app is offered in this channel is read.
+    #[must_use]
+    pub(crate) fn for_installation(self, app: &AppName, channel: &str) -> Self {
+        self.for_kind(app, channel, &Platform::current())
+    }
+
+    /// The same for an installation on this platform.
+    #[must_use]
+    pub fn for_kind(self, app: &AppName, channel: &str, platform: &Platform) -> Self {
+        let kind = ReleaseKind {
+            app: app.clone(),
+            channel: channel.to_owned(),
+            platform: platform.clone(),
+        };
+        Self { interest: Interest::of(kind), ..self }
+    }
+
+    /// The same with the releases that are no longer offered, and those of other channels: for a
+    /// release that a person names.
+    #[must_use]
+    pub fn with_history(self) -> Self {
+        Self { interest: self.interest.with_history(), ..self }
     }
 
     /// Whether there is a root to begin with: a stored one, or the shipped one.
@@ -97,6 +136,15 @@ impl Trust {
     /// another publisher's app of the same name.
     pub(crate) fn is_of_another_publisher(&self) -> bool {
         self.state.is_of_another(&self.shipped_root)
+    }
+
+    /// Stores the lists of releases that are no longer offered: they are long, and few loads need
+    /// them.
+    fn save_histories(&self, documents: &Documents) -> Result<(), TrustError> {
+        for role in documents.roles.iter().filter(|role| role.part == RolePart::History) {
+            self.state.save_delegated(&role.name, &role.document.text)?;
+        }
+        Ok(())
     }
 
     /// Stores what a load verified.
@@ -122,8 +170,8 @@ impl Trust {
     /// # Errors
     /// [`TrustError::Root`] and [`TrustError::File`] if the trusted state cannot be read.
     pub fn texts(&self) -> Result<Vec<(String, String)>, TrustError> {
-        let trusted =
-            Trusted::remember(self.state.root(&self.shipped_root)?, &self.state.stored()?.newest);
+        let stored = self.state.stored()?;
+        let trusted = Trusted::remember(self.state.root(&self.shipped_root)?, &stored.newest);
         let texts = trusted.texts();
         let below = [
             ("timestamp", texts.timestamp),
@@ -132,24 +180,43 @@ impl Trust {
         ];
         let below = below.into_iter().filter_map(|(role, text)| Some((role.to_owned(), text?)));
         let root = ("root".to_owned(), trusted.root.text.clone());
-        Ok(std::iter::once(root).chain(below).chain(self.state.all_delegated()?).collect())
+        let roles = stored.newest.roles.iter();
+        let roles = roles.map(|(role, text)| (encoded(role), text.clone()));
+        let all = std::iter::once(root).chain(below).chain(roles);
+        let searched = self.state.all_delegated()?.into_iter();
+        Ok(all
+            .chain(searched.filter(|(role, _)| !stored.newest.roles.contains_key(role)))
+            .collect())
     }
 
     fn verified(&self) -> Option<(TufDocument<Root>, Documents)> {
+        self.verified_for(&self.interest)
+    }
+
+    /// The verified documents that `interest` selects; `None` if one that it requires is missing.
+    fn verified_for(&self, interest: &Interest) -> Option<(TufDocument<Root>, Documents)> {
         let root = self.state.root(&self.shipped_root).ok()?;
         let stored = self.state.stored().ok()?;
         let texts = stored.whole();
         let mut documents = Trusted::remember(root.clone(), texts).documents()?;
-        let wanted = patches::wanted(&documents.targets.signed, &documents.snapshot.signed);
-        let patches = wanted.zip(texts.patches.as_ref()).and_then(|(wanted, text)| {
-            let verified = wanted.verify(text.as_bytes());
-            verified
-                .inspect_err(|refusal| {
-                    tracing::warn!("the stored patches are not used: {}", refusal.cause)
-                })
-                .ok()
-        });
-        documents.patches = patches;
+        let mut roles = Vec::new();
+        let (targets, snapshot) = (&documents.targets.signed, &documents.snapshot.signed);
+        for role in release_roles::wanted(interest, targets, snapshot) {
+            match self.state.known_role(&role, texts) {
+                Some(found) => roles.push(found),
+                // The history is fetched when somebody asks for it. A repository under conversion has
+                // the releases in the targets role too, which an older launcher has stored.
+                None if role.is_required
+                    && role.part == RolePart::Offer
+                    && !targets.targets.values().any(has_release) =>
+                {
+                    return None;
+                }
+                None => tracing::debug!("the role {} is not stored", role.name()),
+            }
+        }
+        documents.lacks_history = release_roles::lacks_history(interest, targets, &roles);
+        documents.roles = roles;
         Some((root, documents))
     }
 
@@ -182,7 +249,7 @@ impl Trust {
             faults: vec![refusal.of(mirror.name())],
         };
         if self.is_ahead_of(bundle).await
-            && let Some((root, documents)) = self.verified()
+            && let Some((root, documents)) = self.verified_for(&self.interest.clone().available())
         {
             documents.check(&root.signed, now, freshness).map_err(blame)?;
             let genuine = bundle
@@ -197,12 +264,14 @@ impl Trust {
         }
         // Errors that cannot be waived are reported first, so the expiry of the other roles is
         // checked last.
-        let loaded = self.load_one(&mirror, now, Freshness::Waived).await?;
+        let interest = self.interest.clone().available();
+        let loaded = self.load_one(&mirror, &interest, now, Freshness::Waived).await?;
         let checked = loaded.documents.and_then(|documents| {
             documents.check(&loaded.trusted.root.signed, now, freshness).map(|()| documents)
         });
         match checked {
             Ok(documents) => {
+                self.save_histories(&documents)?;
                 self.save(
                     &loaded.trusted.root,
                     &StoredMetadata::of(&loaded.trusted, &loaded.texts),
@@ -225,7 +294,9 @@ impl Trust {
         struct Claimed {
             version: u64,
         }
-        let Some((root, documents)) = self.verified() else { return false };
+        let Some((root, documents)) = self.verified_for(&self.interest.clone().available()) else {
+            return false;
+        };
         let timestamp = bundle.get("metadata/timestamp.json", LIMITS.timestamp).await;
         let claimed = timestamp.ok().and_then(|json| serde_json::from_slice::<Claim>(&json).ok());
         claimed.is_some_and(|claim| claim.signed.version < documents.timestamp.signed.version())

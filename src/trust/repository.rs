@@ -13,8 +13,10 @@ use super::error::SourceError;
 use super::error::{MirrorFault, MirrorFaultKind, TrustError};
 use super::names::is_plain_name;
 use super::patches;
+use super::release_roles::{may_name, offers};
+use super::role_names::{ReleaseKind, RolePart, kind_in_name};
 use super::source::{MetadataSource, within};
-use super::workflow::Documents;
+use super::workflow::{Documents, RoleDocument};
 use crate::hedge::{Hedge, Received};
 use crate::model::launcher::MAX_LAUNCHER_BYTES;
 use crate::model::release::{DocumentLocation, MAX_DOCUMENT_BYTES, SignedRelease};
@@ -36,10 +38,17 @@ pub struct Repository {
     /// Launchers, ordered by target name.
     #[serde(default)]
     pub launchers: Vec<SignedLauncher>,
-    /// When the first of the four roles expires.
+    /// When the first of the roles that say what may be installed expires.
     pub expires: Timestamp,
     /// When the role for patches expires; `None` if there is no such role, or if it cannot be used.
     pub patches_expire: Option<Timestamp>,
+    /// Whether there are more releases for this app and platform, in roles that were not read:
+    /// those that are no longer offered.
+    #[serde(default)]
+    pub lacks_history: bool,
+    /// App, channel and platform of the offers that were not read, for messages.
+    #[serde(default)]
+    pub others: Vec<[String; 3]>,
     /// The versions of the documents that this was made from.
     pub versions: Versions,
     targets: BTreeMap<String, Target>,
@@ -74,23 +83,32 @@ pub struct Target {
 
 impl Repository {
     pub(super) fn new(root: &Root, documents: &Documents) -> Self {
-        let Documents { timestamp, snapshot, targets, patches } = documents;
+        let Documents { timestamp, snapshot, targets, roles, lacks_history } = documents;
+        let is_list = |role: &&RoleDocument| role.part == RolePart::Patches;
+        let lists: Vec<&RoleDocument> = roles.iter().filter(is_list).collect();
+        let lists_of_releases = roles.iter().filter(|role| !is_list(role));
+        let was_read = |name: &str| roles.iter().any(|role| role.name == name);
         let mut repository = Self {
             releases: Vec::new(),
             patches: Vec::new(),
             launchers: Vec::new(),
-            patches_expire: patches.as_ref().map(|patches| patches.signed.expires),
-            expires: root
-                .expires
-                .min(timestamp.signed.expires())
-                .min(snapshot.signed.expires())
-                .min(targets.signed.expires),
+            patches_expire: lists.iter().map(|list| list.document.signed.expires).min(),
+            lacks_history: *lacks_history,
+            others: offers(&targets.signed)
+                .filter(|name| !was_read(name))
+                .filter_map(kind_in_name)
+                .collect(),
+            expires: lists_of_releases
+                .clone()
+                .map(|role| role.document.signed.expires)
+                .chain([root.expires, timestamp.signed.expires(), snapshot.signed.expires()])
+                .fold(targets.signed.expires, Timestamp::min),
             versions: Versions {
                 root: root.version.get(),
                 timestamp: timestamp.signed.version(),
                 snapshot: snapshot.signed.version(),
                 targets: targets.signed.version.get(),
-                patches: patches.as_ref().map(|patches| patches.signed.version.get()),
+                patches: lists.iter().map(|list| list.document.signed.version.get()).max(),
             },
             targets: BTreeMap::new(),
         };
@@ -101,21 +119,54 @@ impl Repository {
                 Ok(launcher) => repository.launchers.extend(launcher),
                 Err(reason) => tracing::warn!("the launcher {:?} is left out: {reason}", name),
             }
-            match read_target(name, target) {
-                Ok((target, release)) => {
-                    repository.releases.extend(release);
-                    repository.targets.insert(name.clone(), target);
+            repository.add(name, target, |_| Ok(()));
+        }
+        for role in lists_of_releases {
+            let is_own = |release: Option<&SignedRelease>| {
+                let own = |signed: &SignedRelease| ReleaseKind::of(&signed.release).role(role.part);
+                match release.map(own) {
+                    Some(own) if own != role.name => Err(format!("it belongs to the role {own}")),
+                    _ => Ok(()),
                 }
-                Err(reason) => tracing::warn!("the target {:?} is left out: {reason}", name),
+            };
+            for (name, target) in &role.document.signed.targets {
+                if may_name(&targets.signed, &role.name, name) {
+                    repository.add(name, target, is_own);
+                } else {
+                    tracing::warn!("the role {} may not sign {name:?}: it is left out", role.name);
+                }
             }
         }
         repository.releases.sort_by(|a, b| a.target.cmp(&b.target));
         repository.launchers.sort_by(|a, b| a.target.cmp(&b.target));
-        if let Some(patches) = patches {
-            repository.patches =
-                patches::packs(&targets.signed, &patches.signed, &repository.releases);
+        for list in lists {
+            let signed = (list.name.as_str(), &list.document.signed);
+            let packs = patches::packs(&targets.signed, signed, &repository.releases);
+            repository.patches.extend(packs);
         }
+        repository.patches.sort_by(|a, b| a.target.cmp(&b.target));
         repository
+    }
+
+    /// Adds a target of a role, unless an earlier role names it: the roles come in the order in
+    /// which a search visits them.
+    fn add(
+        &mut self,
+        name: &str,
+        target: &TargetFile,
+        check: impl Fn(Option<&SignedRelease>) -> Result<(), String>,
+    ) {
+        if self.targets.contains_key(name) {
+            return;
+        }
+        let read = read_target(name, target).and_then(|read| check(read.1.as_ref()).map(|()| read));
+        match read {
+            Ok((target, release)) => {
+                self.releases.extend(release);
+                self.targets.insert(name.to_owned(), target);
+            }
+            Err(reason) => tracing::warn!("the target {name:?} is left out: {reason}"),
+        }
     }
 
     /// A target by name, for example a release's notes; `None` if no signed metadata names it.
@@ -201,6 +252,11 @@ impl Repository {
         }
         Ok(bytes)
     }
+}
+
+/// Whether a target says that it is a release.
+pub(super) fn has_release(target: &TargetFile) -> bool {
+    target.custom.contains_key(RELEASE_KEY)
 }
 
 /// Parses a target and, if it is a package, its release.

@@ -16,9 +16,10 @@ use tough::schema::Root;
 
 use super::document::{self, Texts, TufDocument};
 use super::error::TrustError;
+use super::release_roles::WantedRole;
 use super::repository_keys::RootKeys;
 use super::source::encoded;
-use super::workflow::Trusted;
+use super::workflow::{RoleDocument, Trusted};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
@@ -57,6 +58,7 @@ impl StoredMetadata {
             == (&whole.timestamp, &whole.snapshot, &whole.targets);
         if same {
             newest.patches.clone_from(&whole.patches);
+            newest.roles.clone_from(&whole.roles);
         }
         Self { newest, whole: (!same && whole.timestamp.is_some()).then(|| whole.clone()) }
     }
@@ -173,6 +175,14 @@ impl StateFolder {
         look::read(&self.delegated_path(role), look::LARGE).ok().flatten()
     }
 
+    /// The stored document of a role that holds releases or packs, among `texts` or in a file, if
+    /// it is the wanted one.
+    pub(super) fn known_role(&self, role: &WantedRole<'_>, texts: &Texts) -> Option<RoleDocument> {
+        let verify = |bytes: &[u8]| role.verify(bytes).ok();
+        let known = texts.role(role.name()).and_then(|text| verify(text.as_bytes()));
+        known.or_else(|| verify(&self.delegated(role.name())?))
+    }
+
     /// All stored documents of delegated roles by their encoded names.
     pub(super) fn all_delegated(&self) -> Result<Vec<(String, String)>, TrustError> {
         let folder = self.folder.join(DELEGATED);
@@ -198,6 +208,9 @@ impl StateFolder {
     /// Stores the document of a delegated role.
     pub(super) fn save_delegated(&self, role: &str, text: &str) -> Result<(), TrustError> {
         let path = self.delegated_path(role);
+        if self.delegated(role).is_some_and(|stored| stored == text.as_bytes()) {
+            return Ok(());
+        }
         let folder = self.folder.join(DELEGATED);
         let written = std::fs::create_dir_all(&folder)
             .and_then(|()| durable::replace(&path, text.as_bytes()));

@@ -10,6 +10,7 @@ use super::document::{
     Unverified,
 };
 use super::error::{Expired, MirrorFaultKind, Refusal};
+use super::role_names::RolePart;
 
 /// Whether the two roles that only say "this is the newest" may have expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,19 @@ pub(super) struct Documents {
     pub(super) timestamp: TufDocument<TimestampBody>,
     pub(super) snapshot: TufDocument<SnapshotBody>,
     pub(super) targets: TufDocument<TargetsBody>,
-    /// Verified separately, see [`super::patches`]; `None` if no usable one exists.
-    pub(super) patches: Option<TufDocument<TargetsBody>>,
+    /// The documents of the delegated roles that hold releases and packs, see
+    /// [`super::release_roles`]; those that a load does not need, or can do without, may be missing.
+    pub(super) roles: Vec<RoleDocument>,
+    /// Whether releases of this installation's app and platform are in roles that were not read.
+    pub(super) lacks_history: bool,
+}
+
+/// The verified document of a role.
+#[derive(Clone, Debug)]
+pub(super) struct RoleDocument {
+    pub(super) name: String,
+    pub(super) part: RolePart,
+    pub(super) document: TufDocument<TargetsBody>,
 }
 
 fn refuse(reason: impl Into<String>) -> Refusal {
@@ -70,7 +82,13 @@ impl Trusted {
             (self.timestamp.clone()?, self.snapshot.clone()?, self.targets.clone()?);
         let fit = is_meant(snapshot_file(&timestamp).ok()?, &snapshot)
             && is_meant(targets_file(&snapshot).ok()?, &targets);
-        fit.then_some(Documents { timestamp, snapshot, targets, patches: None })
+        fit.then_some(Documents {
+            timestamp,
+            snapshot,
+            targets,
+            roles: Vec::new(),
+            lacks_history: false,
+        })
     }
 
     /// 5.3.3 to 5.3.8, and 5.3.11: the next root. Returns whether it replaces keys of the timestamp
@@ -241,7 +259,7 @@ impl Trusted {
             timestamp: self.timestamp.as_ref().map(|document| document.text.clone()),
             snapshot: self.snapshot.as_ref().map(|document| document.text.clone()),
             targets: self.targets.as_ref().map(|document| document.text.clone()),
-            patches: None,
+            ..Texts::default()
         }
     }
 }
@@ -257,6 +275,9 @@ impl Documents {
     ) -> Result<(), Refusal> {
         not_expired("root", root.expires, now, Freshness::Required)?;
         not_expired("targets", self.targets.signed.expires, now, Freshness::Required)?;
+        for role in self.roles.iter().filter(|role| role.part != RolePart::Patches) {
+            not_expired("targets", role.document.signed.expires, now, Freshness::Required)?;
+        }
         not_expired("timestamp", self.timestamp.signed.expires(), now, freshness)?;
         not_expired("snapshot", self.snapshot.signed.expires(), now, freshness)
     }

@@ -25,7 +25,7 @@ use crate::model::{Node, Offer, Platform, Version};
 use crate::plain;
 use crate::session::channel::ChannelHandle;
 use crate::store::{HomeState, StoreError};
-use crate::trust::Repository;
+use crate::trust::{Repository, Trust};
 
 /// Longest name of a node that is shown, characters.
 const MAX_NAME_CHARACTERS: usize = 60;
@@ -52,7 +52,12 @@ impl CheckJob {
         environment.home.create().map_err(store)?;
         // No lock: trusted metadata is replaced in one step, and so no launcher waits for another
         // one's network.
-        let repository = match refresh(environment, client).await {
+        let asked_for = wanted.is_some();
+        let refreshed = match asked_for {
+            true => refresh_with_history(environment, client).await,
+            false => refresh(environment, client).await,
+        };
+        let repository = match refreshed {
             Ok(repository) => repository,
             Err(problem) => {
                 return prefetched(environment, &self.channel, &problem, wanted).ok_or(problem);
@@ -64,7 +69,6 @@ impl CheckJob {
         sources::learn_nodes(environment, client, repository.versions.timestamp).await;
         let mut state = environment.home.state().map_err(store)?;
         let current = current(environment)?;
-        let asked_for = wanted.is_some();
         let chosen = choice::choose(environment, &repository, &state, current.as_ref(), wanted)?;
         if !asked_for {
             note_mandatory(environment, &mut state, &chosen)?;
@@ -173,9 +177,12 @@ fn is_refused_whole(environment: &Environment, release: &Release, plan: &Plan) -
 }
 
 /// The versions that the repository had for this installation at the last check; `None` before the
-/// first check.
+/// first check, or if only the offered ones are known.
 pub(crate) fn seen_last(environment: &Environment) -> Option<Vec<Version>> {
-    let repository = environment.trust().cached()?;
+    let repository = environment.trust().with_history().cached()?;
+    if repository.lacks_history {
+        return None;
+    }
     let mine = repository.releases.iter().filter(|signed| choice::concerns(environment, signed));
     Some(mine.map(|signed| signed.release.container.version.clone()).collect())
 }
@@ -201,7 +208,10 @@ fn prefetched(
     if !matches!(problem.kind, ProblemKind::NoNetwork | ProblemKind::NodesUnusable) {
         return None;
     }
-    let trust = environment.trust();
+    let mut trust = environment.trust();
+    if wanted.is_some() {
+        trust = trust.with_history();
+    }
     let repository = trust.cached().filter(|cached| cached.expires > crate::host::now())?;
     let current = current(environment).ok()?;
     let chosen = choice::choose(
@@ -237,12 +247,27 @@ fn prefetched(
     Some(Checked::Offer(Box::new(offer)))
 }
 
-/// Gets current signed metadata.
+/// Gets current signed metadata: what this installation is offered.
 pub(crate) async fn refresh(
     environment: &Environment,
     client: &Client,
 ) -> Result<Repository, Problem> {
-    let trust = environment.trust();
+    refresh_by(environment.trust(), environment, client).await
+}
+
+/// Gets current signed metadata with the releases that are no longer offered.
+pub(crate) async fn refresh_with_history(
+    environment: &Environment,
+    client: &Client,
+) -> Result<Repository, Problem> {
+    refresh_by(environment.trust().with_history(), environment, client).await
+}
+
+async fn refresh_by(
+    trust: Trust,
+    environment: &Environment,
+    client: &Client,
+) -> Result<Repository, Problem> {
     let sources = Sources::new(environment, client);
     let refreshed = trust.refresh(&sources.list, crate::host::now()).await;
     sources.remember(environment);

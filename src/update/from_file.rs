@@ -82,7 +82,8 @@ async fn judge(
     };
     if asks_nodes
         && let Ok(Ok(repository)) =
-            tokio::time::timeout(NODES_TIMEOUT, check::refresh(environment, client)).await
+            tokio::time::timeout(NODES_TIMEOUT, check::refresh_with_history(environment, client))
+                .await
     {
         return Ok(Judged { repository, older: true, genuine });
     }
@@ -109,7 +110,11 @@ fn choose<'a>(
         let packages: Vec<&str> =
             bundle.locations().filter(|location| location.ends_with(".kuzflow")).collect();
         let why = "the newest signed metadata names no package that is in it";
-        return Err(if genuine {
+        return Err(if genuine && repository.lacks_history {
+            let why =
+                format!("{why}, and the list of releases that are no longer offered is not here");
+            refused(ProblemKind::BundleUndecided, path, name_of(&packages), why)
+        } else if genuine {
             refused(ProblemKind::BundleWithdrawn, path, name_of(&packages), why.to_owned())
         } else {
             refused(ProblemKind::BundleNotTrusted, path, path.display().to_string(), why.to_owned())

@@ -93,7 +93,7 @@ pub(crate) fn span(signed: &SignedRelease) -> Range<u64> {
 /// have expired since; that does not matter, since the caller knows the digest of the expected
 /// content. Reads and verifies files.
 pub(crate) fn listed(environment: &Environment, manifest: &Digest) -> Option<SignedRelease> {
-    let trust = environment.trust();
+    let trust = environment.trust().with_history();
     trust.cached()?.releases.into_iter().find(|signed| signed.release.manifest.hash == *manifest)
 }
 

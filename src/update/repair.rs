@@ -186,7 +186,7 @@ impl RepairJob {
         is: &(dyn Fn(&SignedRelease) -> bool + Sync),
     ) -> Result<(SignedRelease, Repository), Problem> {
         let environment = Arc::clone(&self.environment);
-        let cached = blocking(move || environment.trust().cached()).await?;
+        let cached = blocking(move || environment.trust().with_history().cached()).await?;
         let find = |repository: Repository| {
             let found = repository.releases.iter().find(|signed| is(signed)).cloned();
             found.map(|signed| (signed, repository))
@@ -194,10 +194,12 @@ impl RepairJob {
         if let Some(found) = cached.and_then(find) {
             return Ok(found);
         }
-        find(check::refresh(&self.environment, &self.client).await?).ok_or_else(|| Problem {
-            kind: ProblemKind::NoSuchVersion,
-            subject: self.id.version.to_string(),
-            chain: vec![format!("the repository no longer lists {}", self.id)],
+        find(check::refresh_with_history(&self.environment, &self.client).await?).ok_or_else(|| {
+            Problem {
+                kind: ProblemKind::NoSuchVersion,
+                subject: self.id.version.to_string(),
+                chain: vec![format!("the repository no longer lists {}", self.id)],
+            }
         })
     }
 

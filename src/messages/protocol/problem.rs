@@ -96,6 +96,10 @@ pub enum ProblemKind {
     BundleUnsuitable,
     /// The bundle is genuine, but the publisher has withdrawn its release, which the subject names.
     BundleWithdrawn,
+    /// The bundle is genuine, and older than the newest metadata here, which has only what is
+    /// offered: whether the publisher still allows its release, which the subject names, is not
+    /// known before the next connection.
+    BundleUndecided,
     /// The bundle is genuine, but its release can only follow the version that the subject names,
     /// or a newer one.
     BundleTooFar,
@@ -105,7 +109,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind, for the catalogue's test.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::NoNetwork,
         Self::NodesUnusable,
         Self::NotTrusted,
@@ -142,6 +146,7 @@ impl ProblemKind {
         Self::BundleExpired,
         Self::BundleUnsuitable,
         Self::BundleWithdrawn,
+        Self::BundleUndecided,
         Self::BundleTooFar,
         Self::Internal,
     ];

@@ -278,7 +278,7 @@ impl Language {
 }
 
 /// Words of reports in both languages: reasons of rollbacks, and kinds of problems.
-const MEANINGS: [(&str, &str, &str); 46] = [
+const MEANINGS: [(&str, &str, &str); 47] = [
     ("crashed", "the app crashed", "应用崩溃"),
     ("ended_at_once", "the app ended at once", "应用启动后立即结束"),
     ("hung", "the app did not respond", "应用没有响应"),
@@ -335,6 +335,7 @@ const MEANINGS: [(&str, &str, &str); 46] = [
     ("bundle_expired", "the bundle is old", "更新包已过期"),
     ("bundle_unsuitable", "the bundle is for another app or system", "更新包不适用于此应用或系统"),
     ("bundle_withdrawn", "the bundle's release was withdrawn", "更新包的版本已撤回"),
+    ("bundle_undecided", "a bundle older than what is known", "更新包比已知信息更旧"),
     ("bundle_too_far", "another version must come before", "需要先安装另一个版本"),
     ("internal", "a fault of the launcher", "启动器内部错误"),
 ];
