@@ -63,9 +63,10 @@ pub mod peers {
 
 pub mod publish {
     pub use crate::publish::{
-        InitOptions, KeyRole, Keyring, Lifetimes, PackToPublish, PackageToPublish, Project,
-        ProjectSettings, PublishError, RenewalOptions, Retirement, RolloutChange, Rotation,
-        Selection, Standing, Terms, Transaction, bundle, bundling, keys, package, release_trees,
+        InitOptions, KeyRole, Keyring, Lifetimes, MetadataForm, PackToPublish, PackageToPublish,
+        Project, ProjectSettings, PublishError, RenewalOptions, Retirement, RolloutChange,
+        Rotation, Selection, Standing, Terms, Transaction, bundle, bundling, keys, package,
+        release_trees,
     };
 }
 

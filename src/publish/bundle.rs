@@ -10,16 +10,18 @@ use jiff::Timestamp as Time;
 use tough::TargetName;
 use tough::schema::Target;
 
+use super::current::Current;
+use super::entries::release_of;
 use super::error::{PublishError, at};
-use super::metadata::Current;
+use super::metadata;
 use super::project::Project;
-use super::repository::release_of;
 use super::role::KeyRole;
 use crate::durable;
 use crate::model::digest::Hasher;
 use crate::model::made_file::MadeFile;
 use crate::model::{ContainerId, Digest, Platform, Version};
 use crate::named_file;
+use crate::trust::{ReleaseKind, RolePart};
 
 /// The release and platforms that go into a bundle.
 #[derive(Clone, Debug)]
@@ -66,8 +68,8 @@ impl Project {
         // No publisher changes the folder meanwhile, so the documents belong together.
         let _lock = self.lock()?;
         let current = self.current()?;
-        let selected = Selected::of(&current.targets.signed.signed.targets, request)?;
-        let documents = self.documents(&current);
+        let selected = Selected::of(&current.content().targets, request)?;
+        let documents = self.documents(&current, &selected);
         let members: Vec<Member> =
             documents.into_iter().chain(selected.files(&self.targets_folder())).collect();
         let length = write(&members, out)?;
@@ -82,7 +84,7 @@ impl Project {
     }
 
     /// The signed documents that a reader needs, in the order in which it needs them.
-    fn documents(&self, current: &Current) -> Vec<Member> {
+    fn documents(&self, current: &Current, selected: &Selected) -> Vec<Member> {
         let roots = (1..=current.root.signed.signed.version.get())
             .map(|version| format!("{version}.root.json"));
         let snapshot = current.snapshot.signed.signed.version;
@@ -92,7 +94,14 @@ impl Project {
             format!("{snapshot}.snapshot.json"),
             format!("{targets}.targets.json"),
         ];
-        let names = roots.chain(others);
+        let of_selected = selected
+            .kinds
+            .iter()
+            .flat_map(|kind| [RolePart::Offer, RolePart::History].map(|part| kind.role(part)));
+        let roles = of_selected.filter_map(|name| {
+            current.roles.get(&name).map(|document| metadata::role_file(&name, document))
+        });
+        let names = roots.chain(others).chain(roles);
         let path = |name| self.metadata_folder().join(name);
         names.map(|name| Member { folder: "metadata", path: path(name), hash: None }).collect()
     }
@@ -102,6 +111,7 @@ impl Project {
 #[derive(Default)]
 struct Selected {
     containers: Vec<ContainerId>,
+    kinds: BTreeSet<ReleaseKind>,
     /// Names and digests of release notes. Several platforms may share theirs.
     notes: BTreeSet<(String, Digest)>,
     packages: BTreeSet<(String, Digest)>,
@@ -128,6 +138,7 @@ impl Selected {
                 .iter()
                 .filter(|(note, _)| release.notes.values().any(|name| name == note.raw()));
             selected.notes.extend(notes.filter_map(|(note, target)| named_digest(note, target)));
+            selected.kinds.insert(ReleaseKind::of(&release));
             selected.containers.push(release.container);
         }
         if selected.containers.is_empty() {

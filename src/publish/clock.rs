@@ -9,9 +9,9 @@ use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp as Time};
 
+use super::current::Current;
 use super::deadlines::span;
 use super::error::PublishError;
-use super::metadata::Current;
 use super::project::Project;
 use super::role::KeyRole;
 use super::settings::Lifetimes;

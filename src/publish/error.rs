@@ -161,6 +161,19 @@ pub enum PublishError {
         /// Why installations need it.
         need: Box<Need>,
     },
+    /// Launchers that look for releases in the targets role alone may still be installed.
+    #[error(
+        "{container} has not required a launcher of {launcher} or newer for {days} days, so an older one may still be installed and would find \
+         no release any more. Publish with `--minimum-launcher {launcher}`, and run this {days} days later"
+    )]
+    OldLaunchers {
+        /// The offered release that an old launcher can install.
+        container: ContainerId,
+        /// The first version that reads the new form.
+        launcher: Version,
+        /// How long installations get for a newer launcher.
+        days: u32,
+    },
     /// A release that was taken out comes back only on explicit request.
     #[error("{container} was retired; `kuzflow publish --again` brings it back")]
     Retired {

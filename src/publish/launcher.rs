@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp as Time;
 use tough::schema::Target;
 
+use super::entries::{file_of, target, target_name};
 use super::error::{PublishError, at};
 use super::keys::Keyring;
 use super::metadata;
 use super::project::Project;
-use super::repository::{file_of, is_there, target, target_name, to_value};
+use super::repository::{is_there, to_value};
 use super::transaction::{Transaction, TransactionStep};
 use crate::model::launcher::{self, MAX_LAUNCHER_BYTES, program_in, version_in};
 use crate::model::{Digest, Launcher, PieceTable, Platform, Version, publisher};
@@ -78,7 +79,7 @@ impl Project {
         };
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
-        let mut targets = current.targets.signed.signed.clone();
+        let mut targets = current.content();
         let hash = Digest::of(&executable);
         let earlier: Vec<_> = targets
             .targets

@@ -8,9 +8,10 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use tough::schema::Targets;
 
+use super::entries::{release_of, target, target_name};
 use super::error::PublishError;
 use super::project::Project;
-use super::repository::{is_there, release_of, target, target_name};
+use super::repository::is_there;
 use super::settings::ProjectSettings;
 use super::transaction::TransactionStep;
 use crate::model::Digest;
@@ -56,7 +57,7 @@ impl Project {
     /// # Errors
     /// The errors of reading the repository.
     pub fn has_unsigned_launcher_settings(&self) -> Result<bool, PublishError> {
-        let signed = self.current()?.targets.signed.signed;
+        let signed = self.current()?.content();
         let mut wanted = signed.clone();
         self.renew_launcher_settings(&mut wanted)?;
         Ok(signed.targets.values().any(|target| release_of(target).is_some())

@@ -1,31 +1,26 @@
 //! Makes and reads signed documents. It verifies a document before anything is built upon it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Time;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tough::schema::decoded::{Decoded, Hex};
 use tough::schema::{
     DelegatedRole, Delegations, Hashes, Metafile, PathPattern, PathSet, Role, RoleKeys, RoleType,
     Root, Signature, Signed, Snapshot, Targets, Timestamp,
 };
 
-use super::error::{PublishError, at};
+use super::error::PublishError;
 use super::keys::{KeyPair, Keyring, crypto};
 use super::role::KeyRole;
 use super::settings::Lifetimes;
 use crate::model::Digest;
 use crate::model::patch::PACK_SUFFIX;
-use crate::trust::PATCHES_ROLE;
+use crate::trust::{PATCHES_ROLE, RolePart};
 
 /// The version of the TUF specification that the metadata follows.
 const SPECIFICATION: &str = "1.0.31";
-/// Number of old snapshots and targets that are retained besides the current ones, for clients and
-/// mirrors in the middle of a load.
-const RETAINED_VERSIONS: u64 = 8;
 
 /// A signed document and the bytes of its file.
 #[derive(Clone, Debug)]
@@ -80,16 +75,37 @@ pub(super) fn sign_patches(
     keyring: &Keyring,
     extra: &[KeyPair],
 ) -> Result<SignedDocument<Targets>, PublishError> {
-    let (delegations, role) = delegation(targets).ok_or(PublishError::NoPatchesRole)?;
+    sign_role(PATCHES_ROLE, document, targets, keyring, extra)
+}
+
+/// Signs the document of the role `name` with every available key that `targets` names for it.
+/// `extra` are keys that were made just now.
+pub(super) fn sign_role(
+    name: &str,
+    document: Targets,
+    targets: &Targets,
+    keyring: &Keyring,
+    extra: &[KeyPair],
+) -> Result<SignedDocument<Targets>, PublishError> {
+    let (delegations, role) = delegation(targets, name).ok_or(PublishError::NoPatchesRole)?;
+    let signer = signer_of(name);
     let mut keys: Vec<KeyPair> = extra.to_vec();
-    let found = keyring.available(KeyRole::Patches, &role.keyids, &keys)?;
+    let found = keyring.available(signer, &role.keyids, &keys)?;
     keys.extend(found);
     let document = signed_with(document, &mut keys)?;
-    if delegations.verify_role(&document.signed, PATCHES_ROLE).is_err() {
+    if delegations.verify_role(&document.signed, name).is_err() {
         let ours = keys.iter().filter(|key| role.keyids.contains(key.id())).count();
-        return Err(keyring.missing(KeyRole::Patches, &role.keyids, role.threshold.get(), ours));
+        return Err(keyring.missing(signer, &role.keyids, role.threshold.get(), ours));
     }
     Ok(document)
+}
+
+/// Whose keys sign the document of a delegated role.
+pub(super) fn signer_of(role: &str) -> KeyRole {
+    match RolePart::of(role) {
+        Some(RolePart::Offer | RolePart::History) => KeyRole::Targets,
+        Some(RolePart::Patches) | None => KeyRole::Patches,
+    }
 }
 
 fn signed_with<T: Role + Serialize>(
@@ -141,10 +157,20 @@ pub(super) fn new_patches(
     now: Time,
     lifetimes: &Lifetimes,
 ) -> Result<Targets, PublishError> {
-    let mut patches =
-        Targets::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Patches, now)?);
-    patches.delegations = None;
-    Ok(patches)
+    new_role(PATCHES_ROLE, version, now, lifetimes)
+}
+
+/// An empty document of a delegated role.
+pub(super) fn new_role(
+    name: &str,
+    version: NonZeroU64,
+    now: Time,
+    lifetimes: &Lifetimes,
+) -> Result<Targets, PublishError> {
+    let expires = lifetimes.expiry(signer_of(name), now)?;
+    let mut document = Targets::new(SPECIFICATION.to_owned(), version, expires);
+    document.delegations = None;
+    Ok(document)
 }
 
 /// Makes `keys` the keys of the role for patches, to which `targets` delegates. The role can name
@@ -175,31 +201,43 @@ pub(super) fn delegate(
     Ok(())
 }
 
-/// The role for patches, if `targets` delegates to it.
-pub(super) fn delegation(targets: &Targets) -> Option<(&Delegations, &DelegatedRole)> {
+/// The role `name`, if `targets` delegates to it.
+pub(super) fn delegation<'a>(
+    targets: &'a Targets,
+    name: &str,
+) -> Option<(&'a Delegations, &'a DelegatedRole)> {
     let delegations = targets.delegations.as_ref()?;
-    delegations.roles.iter().find(|role| role.name == PATCHES_ROLE).map(|role| (delegations, role))
+    delegations.roles.iter().find(|role| role.name == name).map(|role| (delegations, role))
 }
 
-/// The file name of a version of the list of patches.
-pub(super) fn patches_file(patches: &SignedDocument<Targets>) -> String {
-    format!("{}.{PATCHES_ROLE}.json", patches.signed.signed.version)
+/// The file name of a version of a role's document.
+pub(super) fn role_file(name: &str, document: &SignedDocument<Targets>) -> String {
+    format!("{}.{name}.json", document.signed.signed.version)
 }
 
-/// A snapshot of `targets` and of the list of patches, if there is one.
+/// The documents of delegated roles, by the role's name.
+pub(super) type RoleDocuments = BTreeMap<String, SignedDocument<Targets>>;
+
+/// A snapshot of `targets` and of the documents of delegated roles.
 pub(super) fn new_snapshot(
     version: NonZeroU64,
     targets: &SignedDocument<Targets>,
-    patches: Option<&SignedDocument<Targets>>,
+    roles: &RoleDocuments,
     now: Time,
     lifetimes: &Lifetimes,
 ) -> Result<Snapshot, PublishError> {
     let mut snapshot =
         Snapshot::new(SPECIFICATION.to_owned(), version, lifetimes.expiry(KeyRole::Snapshot, now)?);
     snapshot.meta.insert("targets.json".to_owned(), targets.metafile());
-    snapshot
-        .meta
-        .extend(patches.map(|patches| (format!("{PATCHES_ROLE}.json"), patches.metafile())));
+    for (name, document) in roles {
+        let mut entry = document.metafile();
+        // Every client fetches every byte of the snapshot. Each version of a document is signed
+        // once, so its number names it.
+        if RolePart::of(name).is_some() {
+            (entry.length, entry.hashes) = (None, None);
+        }
+        snapshot.meta.insert(format!("{name}.json"), entry);
+    }
     Ok(snapshot)
 }
 
@@ -239,187 +277,6 @@ pub(super) fn set_keys(root: &mut Root, role: KeyRole, keys: &[KeyPair], thresho
     root.roles.insert(role.tuf(), RoleKeys { keyids, threshold, _extra: HashMap::new() });
     let roles = &root.roles;
     root.keys.retain(|id, _| roles.values().any(|keys| keys.keyids.contains(id)));
-}
-
-/// A repository's current metadata, verified from the newest root down.
-#[derive(Debug)]
-pub(super) struct Current {
-    folder: PathBuf,
-    /// New documents have at least this version number; clients may have seen higher ones than this
-    /// folder has.
-    pub(super) at_least: u64,
-    pub(super) root: SignedDocument<Root>,
-    pub(super) timestamp: SignedDocument<Timestamp>,
-    pub(super) snapshot: SignedDocument<Snapshot>,
-    pub(super) targets: SignedDocument<Targets>,
-    /// `None` in a repository that was made before there were patches.
-    pub(super) patches: Option<SignedDocument<Targets>>,
-}
-
-impl Current {
-    /// Reads `folder`, the folder `metadata` of a repository.
-    pub(super) fn read(folder: &Path) -> Result<Self, PublishError> {
-        let newest = versions_on_disk(folder, KeyRole::Root)?.into_iter().max().unwrap_or(1);
-        let root: SignedDocument<Root> = read(folder, &format!("{newest}.root.json"))?;
-        let timestamp: SignedDocument<Timestamp> = read(folder, "timestamp.json")?;
-        let snapshot: SignedDocument<Snapshot> =
-            follow(folder, "snapshot.json", timestamp.signed.signed.meta.get("snapshot.json"))?;
-        let targets: SignedDocument<Targets> =
-            follow(folder, "targets.json", snapshot.signed.signed.meta.get("targets.json"))?;
-        let patches = match delegation(&targets.signed.signed) {
-            None => None,
-            Some((delegations, _)) => {
-                let name = format!("{PATCHES_ROLE}.json");
-                let patches: SignedDocument<Targets> =
-                    follow(folder, &name, snapshot.signed.signed.meta.get(&name))?;
-                delegations.verify_role(&patches.signed, PATCHES_ROLE).map_err(|error| {
-                    PublishError::Damaged {
-                        file: patches_file(&patches),
-                        reason: error.to_string(),
-                    }
-                })?;
-                Some(patches)
-            }
-        };
-        let verified = root.signed.signed.version.get() == newest
-            && satisfies(&root.signed.signed, &root.signed)
-            && satisfies(&root.signed.signed, &timestamp.signed)
-            && satisfies(&root.signed.signed, &snapshot.signed)
-            && satisfies(&root.signed.signed, &targets.signed);
-        if !verified {
-            let reason = "the root's keys did not sign all of the metadata".to_owned();
-            return Err(PublishError::Damaged { file: format!("{newest}.root.json"), reason });
-        }
-        Ok(Self {
-            folder: folder.to_owned(),
-            at_least: 0,
-            root,
-            timestamp,
-            snapshot,
-            targets,
-            patches,
-        })
-    }
-
-    /// Until when the last signature holds.
-    pub(super) fn timestamp_expires(&self) -> Time {
-        self.timestamp.signed.signed.expires
-    }
-
-    /// When each role expires.
-    pub(super) fn expiries(&self) -> Vec<(KeyRole, Time)> {
-        let patches =
-            self.patches.as_ref().map(|patches| (KeyRole::Patches, patches.signed.signed.expires));
-        let others = [
-            (KeyRole::Root, self.root.signed.signed.expires),
-            (KeyRole::Targets, self.targets.signed.signed.expires),
-            (KeyRole::Snapshot, self.snapshot.signed.signed.expires),
-            (KeyRole::Timestamp, self.timestamp.signed.signed.expires),
-        ];
-        others.into_iter().chain(patches).collect()
-    }
-
-    pub(super) fn key_ids(&self, role: KeyRole) -> &[Decoded<Hex>] {
-        match role {
-            KeyRole::Patches => delegation(&self.targets.signed.signed)
-                .map_or(&[], |(_, role)| role.keyids.as_slice()),
-            _ => key_ids(&self.root.signed.signed, role),
-        }
-    }
-
-    /// A version number that no file of this role ever had here. A publisher that was killed may
-    /// have left files. These are never overwritten, so a cache that has seen such a file serves
-    /// nothing wrong.
-    pub(super) fn next_version(&self, role: KeyRole) -> Result<NonZeroU64, PublishError> {
-        let current = match role {
-            KeyRole::Root => self.root.signed.signed.version.get(),
-            KeyRole::Targets => self.targets.signed.signed.version.get(),
-            KeyRole::Snapshot => self.snapshot.signed.signed.version.get(),
-            KeyRole::Timestamp => self.timestamp.signed.signed.version.get(),
-            KeyRole::Patches => self.patches_version(),
-        };
-        let highest =
-            versions_on_disk(&self.folder, role)?.into_iter().chain([current]).max().unwrap_or(0);
-        // Roots are a chain without gaps.
-        let at_least = if role == KeyRole::Root { 0 } else { self.at_least };
-        let next = highest.checked_add(1).map(|next| next.max(at_least)).and_then(NonZeroU64::new);
-        next.ok_or_else(|| {
-            PublishError::Options(format!("the {role} role has used up its version numbers"))
-        })
-    }
-
-    /// Version of the list of patches; 0 if there is none yet.
-    fn patches_version(&self) -> u64 {
-        self.patches.as_ref().map_or(0, |patches| patches.signed.signed.version.get())
-    }
-
-    /// Snapshots, targets and lists of patches that nobody needs once the `next` versions are
-    /// current.
-    pub(super) fn outdated(
-        &self,
-        role: KeyRole,
-        next: NonZeroU64,
-    ) -> Result<Vec<PathBuf>, PublishError> {
-        let current = match role {
-            KeyRole::Snapshot => self.snapshot.signed.signed.version.get(),
-            KeyRole::Targets => self.targets.signed.signed.version.get(),
-            KeyRole::Patches => self.patches_version(),
-            // Clients need the whole chain of roots, and there is only one timestamp.
-            KeyRole::Root | KeyRole::Timestamp => return Ok(Vec::new()),
-        };
-        let versions = versions_on_disk(&self.folder, role)?.into_iter();
-        let old = versions.filter(|version| {
-            *version != current && version.saturating_add(RETAINED_VERSIONS) < next.get()
-        });
-        Ok(old.map(|version| self.folder.join(format!("{version}.{role}.json"))).collect())
-    }
-}
-
-/// Reads the file that `entry` names, and checks its length, digest and version.
-fn follow<T: Role + DeserializeOwned>(
-    folder: &Path,
-    name: &str,
-    entry: Option<&Metafile>,
-) -> Result<SignedDocument<T>, PublishError> {
-    let damaged = |file: &str, reason: &str| PublishError::Damaged {
-        file: file.to_owned(),
-        reason: reason.to_owned(),
-    };
-    let entry = entry.ok_or_else(|| damaged(name, "it is not listed"))?;
-    let file = format!("{}.{name}", entry.version);
-    let document: SignedDocument<T> = read(folder, &file)?;
-    if document.metafile() != *entry {
-        return Err(damaged(&file, "its length, digest or version is not the listed one"));
-    }
-    Ok(document)
-}
-
-fn read<T: DeserializeOwned>(folder: &Path, file: &str) -> Result<SignedDocument<T>, PublishError> {
-    let path = folder.join(file);
-    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => PublishError::Incomplete { path },
-        _ => at(&path)(error),
-    })?;
-    let signed = serde_json::from_slice(&bytes).map_err(|error| PublishError::Damaged {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    })?;
-    Ok(SignedDocument { signed, bytes })
-}
-
-/// The version numbers of a role's files, in any order.
-fn versions_on_disk(folder: &Path, role: KeyRole) -> Result<Vec<u64>, PublishError> {
-    let end = format!(".{role}.json");
-    let mut versions = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(at(folder))? {
-        let name = entry.map_err(at(folder))?.file_name();
-        versions.extend(
-            name.to_str()
-                .and_then(|name| name.strip_suffix(&end))
-                .and_then(|number| number.parse::<u64>().ok()),
-        );
-    }
-    Ok(versions)
 }
 
 /// The keys of a role that `root` names.

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use jiff::Timestamp as Time;
 use tough::schema::Targets;
 
+use super::current::Current;
+use super::entries::{release_of, target_name};
 use super::error::PublishError;
 use super::keys::Keyring;
 use super::launcher::launcher_of;
-use super::metadata::Current;
 use super::patches::hash_of;
 use super::project::Project;
-use super::repository::{Notes, PackageToPublish, read_notes, release_of, target_name};
+use super::repository::{Notes, PackageToPublish, read_notes};
 use super::terms::{self, Remark, Standing, Terms};
 use super::transaction::{Transaction, TransactionStep};
 use crate::model::version_tree::FileState;
@@ -46,7 +47,7 @@ impl Project {
     ) -> Result<(Transaction, Vec<Offering>), PublishError> {
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
-        let mut targets = current.targets.signed.signed.clone();
+        let mut targets = current.content();
         let (mut files, mut packages, mut offerings) = (Vec::new(), packages.to_vec(), Vec::new());
         for package in &mut packages {
             let (standing, remarks) = self.decided(&targets, package, terms)?;
@@ -75,7 +76,7 @@ impl Project {
         terms: &Terms,
         packages: &mut [PackageToPublish],
     ) -> Result<(), PublishError> {
-        let targets = self.current()?.targets.signed.signed;
+        let targets = self.current()?.content();
         packages
             .iter_mut()
             .try_for_each(|package| self.decided(&targets, package, terms).map(|_| ()))
@@ -93,7 +94,7 @@ impl Project {
         now: Time,
     ) -> Result<Vec<TransactionStep>, PublishError> {
         let trees = self.grow_trees(current, &mut targets, packages)?;
-        let is_changed = targets.targets != current.targets.signed.signed.targets;
+        let is_changed = targets.targets != current.content().targets;
         if is_changed {
             // New settings alone are no reason to sign: a retry in CI may have no offline keys.
             files.extend(self.renew_launcher_settings(&mut targets)?);

@@ -14,12 +14,13 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp as Time;
 use tempfile::NamedTempFile;
 
+use super::entries::release_of;
 use super::error::{PublishError, at};
 use super::keys::Keyring;
 use super::patches::{PackToPublish, hash_of};
 use super::project::Project;
 use super::release_trees::{PackageTree, TreeError};
-use super::repository::{PackageToPublish, release_of};
+use super::repository::PackageToPublish;
 use super::transaction::when_free;
 use crate::durable;
 use crate::host;
@@ -148,7 +149,8 @@ impl Project {
     /// The packages of all published releases.
     pub fn sources(&self) -> Result<Vec<ContainerSource>, PublishError> {
         let current = self.current()?;
-        let targets = current.targets.signed.signed.targets.iter();
+        let content = current.content();
+        let targets = content.targets.iter();
         let source = |(name, target): (&tough::TargetName, &tough::schema::Target)| {
             let release = release_of(target)?;
             Some(ContainerSource {

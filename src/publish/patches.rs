@@ -1,7 +1,7 @@
 //! Patch packs in a signed repository: adds them, replaces them, and removes old ones. The keys of
 //! their role are online, so this code also runs where no release could be signed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,15 @@ use jiff::{SignedDuration, Timestamp as Time};
 use tough::TargetName;
 use tough::schema::{Target, Targets};
 
+use super::current::Current;
+use super::delegated::{self, PacksToList};
+use super::entries::{release_of, target, target_name};
 use super::error::{PublishError, at};
+use super::in_force::NewDocuments;
 use super::keys::{KeyPair, Keyring};
-use super::metadata::{self, Current, SignedDocument};
+use super::metadata::{self, RoleDocuments, signer_of};
 use super::project::Project;
-use super::repository::{is_there, release_of, target, target_name, to_value};
+use super::repository::{is_there, to_value};
 use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep, digest_of};
 use crate::model::patch::{PACK_SUFFIX, Patch, SignedPatch};
@@ -44,9 +48,9 @@ impl Project {
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
-        let mut list = self.next_patches(&current, now)?.targets;
+        let mut list = current.packs();
         let manifests = manifests(&current);
-        let mut steps = Vec::new();
+        let (mut steps, mut new) = (Vec::new(), BTreeSet::new());
         for pack in packs {
             let signed = describe(pack, &manifests, &list)?;
             let destination = self.repository().join(signed.location());
@@ -58,9 +62,11 @@ impl Project {
                 });
             }
             let custom = HashMap::from([(PATCH_KEY.to_owned(), to_value(&signed.patch)?)]);
-            list.insert(target_name(&signed.target)?, target(signed.hash, signed.length, custom));
+            let name = target_name(&signed.target)?;
+            list.insert(name.clone(), target(signed.hash, signed.length, custom));
+            new.insert(name);
         }
-        steps.extend(self.list_steps(&current, list, keyring, now)?);
+        steps.extend(self.list_steps(&current, &list, &new, keyring, now)?);
         Ok(Transaction::new(lock, steps))
     }
 
@@ -111,68 +117,77 @@ impl Project {
     /// The published packs, ordered by name; none in a repository that was made before there were
     /// packs.
     pub fn patches(&self) -> Result<Vec<SignedPatch>, PublishError> {
-        let current = self.current()?;
-        let list = current.patches.iter().flat_map(|patches| &patches.signed.signed.targets);
+        let list = self.current()?.packs();
         let mut packs: Vec<SignedPatch> =
-            list.filter_map(|(name, target)| signed_patch(name.raw(), target)).collect();
+            list.iter().filter_map(|(name, target)| signed_patch(name.raw(), target)).collect();
         packs.sort_by(|a, b| a.target.cmp(&b.target));
         Ok(packs)
     }
 
-    /// The next version of the list of patches, with the same packs; an empty list if there is none
-    /// yet.
-    pub(super) fn next_patches(
+    /// The next version of the role's list of patches, with the same packs; an empty list if there
+    /// is none yet.
+    pub(super) fn next_list(
         &self,
         current: &Current,
+        role: &str,
         now: Time,
     ) -> Result<Targets, PublishError> {
-        let version = current.next_version(KeyRole::Patches)?;
-        let mut next = metadata::new_patches(version, now, &self.settings().lifetimes)?;
-        if let Some(before) = &current.patches {
+        let version = current.next_version_of(role)?;
+        let mut next = metadata::new_role(role, version, now, &self.settings().lifetimes)?;
+        if let Some(before) = current.roles.get(role) {
             next.targets = before.signed.signed.targets.clone();
         }
         Ok(next)
     }
 
-    /// The same list of patches signed again, if it is due and enough of its keys are available. A
-    /// publisher of another change thus protects launchers from an expired list.
-    pub(super) fn renewed_patches(
+    /// The same lists of patches signed again, as far as they are due and enough of their keys are
+    /// available.
+    pub(super) fn renewed_lists(
         &self,
         current: &Current,
         targets: &Targets,
         keyring: &Keyring,
         extra: &[KeyPair],
         now: Time,
-    ) -> Option<SignedDocument<Targets>> {
-        let expires = current.patches.as_ref()?.signed.signed.expires;
-        if !self.settings().lifetimes.is_half_over(KeyRole::Patches, expires, now) {
-            return None;
-        }
-        let document = self.next_patches(current, now).ok()?;
-        metadata::sign_patches(document, targets, keyring, extra).ok()
+    ) -> RoleDocuments {
+        let lifetimes = &self.settings().lifetimes;
+        let due = current.lists().filter(|(_, list)| {
+            lifetimes.is_half_over(KeyRole::Patches, list.signed.signed.expires, now)
+        });
+        let signed = |(role, _): (&str, _)| {
+            let document = self.next_list(current, role, now).ok()?;
+            let signed = metadata::sign_role(role, document, targets, keyring, extra).ok()?;
+            Some((role.to_owned(), signed))
+        };
+        due.filter_map(signed).collect()
     }
 
-    /// The step that puts a signed list of patches in place.
-    pub(super) fn patches_step(&self, patches: &SignedDocument<Targets>) -> TransactionStep {
-        TransactionStep::Write {
-            path: self.metadata_folder().join(metadata::patches_file(patches)),
-            bytes: patches.bytes.clone(),
-        }
-    }
-
-    /// The steps that write a signed list of patches and the documents that put it in force.
-    pub(super) fn new_patches(
+    /// The lists that change, signed as `delegating` delegates to them.
+    pub(super) fn changed_lists(
         &self,
         current: &Current,
-        patches: &SignedDocument<Targets>,
+        packs: &PacksToList<'_>,
+        delegating: &Targets,
         keyring: &Keyring,
         now: Time,
-    ) -> Result<Vec<TransactionStep>, PublishError> {
-        let mut steps = vec![self.patches_step(patches)];
-        steps.extend(self.new_snapshot(current, &current.targets, Some(patches), keyring, now)?);
-        let outdated = current.outdated(KeyRole::Patches, patches.signed.signed.version)?;
-        steps.extend(outdated.into_iter().map(|path| TransactionStep::Remove { path }));
-        Ok(steps)
+    ) -> Result<RoleDocuments, PublishError> {
+        let mut changed = RoleDocuments::new();
+        for (role, list) in delegated::lists(current, packs)? {
+            let before = current.roles.get(&role);
+            if before.is_some_and(|before| before.signed.signed.targets == list) {
+                continue;
+            }
+            let mut document = self.next_list(current, &role, now)?;
+            document.targets = list;
+            let signed = metadata::sign_role(&role, document, delegating, keyring, &[])?;
+            changed.insert(role, signed);
+        }
+        Ok(changed)
+    }
+
+    /// How many packs the settings want for a release.
+    pub(super) fn packs_for_each_release(&self) -> usize {
+        self.settings().incremental_update.latest_releases
     }
 
     fn removal(
@@ -182,37 +197,48 @@ impl Project {
         keyring: &Keyring,
         now: Time,
     ) -> Result<Vec<TransactionStep>, PublishError> {
-        let mut list = self.next_patches(current, now)?.targets;
+        let mut list = current.packs();
         // A newer program wrote the entries that this one cannot read, and it knows better.
         list.retain(|name, target| {
             signed_patch(name.raw(), target).is_none_or(|signed| !unwanted(&signed))
         });
-        self.list_steps(current, list, keyring, now)
+        self.list_steps(current, &list, &BTreeSet::new(), keyring, now)
     }
 
-    /// Signs `list` if it differs from the current one, and removes the files that it does not
-    /// name.
+    /// Signs the lists that `packs` change, and removes the files that none of them names. `new` are
+    /// the names of packs that come with this change.
     fn list_steps(
         &self,
         current: &Current,
-        list: HashMap<TargetName, Target>,
+        packs: &HashMap<TargetName, Target>,
+        new: &BTreeSet<TargetName>,
         keyring: &Keyring,
         now: Time,
     ) -> Result<Vec<TransactionStep>, PublishError> {
-        let before = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
+        if current.patches().is_none() {
+            return Err(PublishError::NoPatchesRole);
+        }
+        let content = current.content();
+        let (form, wanted) = (current.form(), self.packs_for_each_release());
+        let packs = PacksToList { packs, new, content: &content, form, wanted };
+        let delegating = &current.targets.signed.signed;
+        let changes = NewDocuments {
+            targets: None,
+            roles: self.changed_lists(current, &packs, delegating, keyring, now)?,
+        };
+        let mut steps = Vec::new();
+        if !changes.is_empty() {
+            steps.extend(self.put_in_force(current, &changes, keyring, now)?);
+        }
         // This includes packs that this program cannot read.
         let file_name = |(name, target): (&TargetName, &Target)| {
             Some(format!("{}.{}", hash_of(target)?, name.raw()))
         };
-        let named: HashSet<String> = list.iter().filter_map(file_name).collect();
-        let mut steps = Vec::new();
-        if list != before.signed.signed.targets {
-            let mut document = self.next_patches(current, now)?;
-            document.targets = list;
-            let signed =
-                metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[])?;
-            steps.extend(self.new_patches(current, &signed, keyring, now)?);
-        }
+        let lists = changes.roles_after(current);
+        let lists = lists.iter().filter(|(role, _)| signer_of(role) == KeyRole::Patches);
+        let named: HashSet<String> = lists
+            .flat_map(|(_, list)| list.signed.signed.targets.iter().filter_map(file_name))
+            .collect();
         let folder = self.targets_folder();
         for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
             let name = entry.map_err(at(&folder))?.file_name();
@@ -280,7 +306,8 @@ fn pieces_of(path: &Path, piece_size: u32) -> Result<Vec<Digest>, PublishError> 
 
 /// The published releases with the digests of their manifests.
 fn manifests(current: &Current) -> BTreeMap<ContainerId, Digest> {
-    let releases = current.targets.signed.signed.targets.values().filter_map(release_of);
+    let content = current.content();
+    let releases = content.targets.values().filter_map(release_of);
     releases.map(|release| (release.container, release.manifest.hash)).collect()
 }
 

@@ -17,9 +17,11 @@ use jiff::Timestamp as Time;
 use tough::schema::{Root, Targets};
 
 use super::address::check_address;
+use super::current::Current;
 use super::error::{PublishError, at};
+use super::form::MetadataForm;
 use super::keys::{KeyPair, Keyring};
-use super::metadata::{self, Current};
+use super::metadata::{self, RoleDocuments};
 use super::role::KeyRole;
 use super::settings::ProjectSettings;
 use super::transaction::{Lock, Transaction, TransactionStep};
@@ -30,6 +32,7 @@ use crate::settings::incremental::LAUNCHER_EXAMPLE;
 use crate::settings::{
     DesktopSettings, HotUpdateSettings, LauncherSettings, Settings, UpdateSettings, WindowSettings,
 };
+use crate::trust::PATCHES_ROLE;
 
 const SETTINGS: &str = "kuzflow.toml";
 
@@ -99,6 +102,8 @@ pub struct InitOptions {
     pub root_keys: usize,
     /// How many of them must sign a new root.
     pub root_threshold: u64,
+    /// Where the releases will stand in the signed metadata.
+    pub form: MetadataForm,
     /// Encrypts the root and targets keys; `None` leaves them plain.
     pub offline_password: Option<String>,
     /// Encrypts the snapshot, timestamp and patches keys; `None` leaves them plain, so that a timer
@@ -220,6 +225,7 @@ impl Project {
         let lifetimes = &options.settings.lifetimes;
         let mut root = metadata::new_root(now, lifetimes)?;
         let mut targets = metadata::new_targets(NonZeroU64::MIN, now, lifetimes)?;
+        options.form.note(&mut targets);
         for role in KeyRole::ALL {
             let folder = offline_keys.filter(|_| role.is_offline());
             let folder = folder.map_or_else(|| self.keys_folder(), Path::to_owned);
@@ -278,8 +284,10 @@ impl Project {
         let targets = metadata::sign(targets, &[root], keyring, &[])?;
         let patches = metadata::new_patches(NonZeroU64::MIN, now, lifetimes)?;
         let patches = metadata::sign_patches(patches, &targets.signed.signed, keyring, &[])?;
-        let snapshot =
-            metadata::new_snapshot(NonZeroU64::MIN, &targets, Some(&patches), now, lifetimes)?;
+        let patches_path = metadata::role_file(PATCHES_ROLE, &patches);
+        let patches_bytes = patches.bytes.clone();
+        let roles = RoleDocuments::from([(PATCHES_ROLE.to_owned(), patches)]);
+        let snapshot = metadata::new_snapshot(NonZeroU64::MIN, &targets, &roles, now, lifetimes)?;
         let snapshot = metadata::sign(snapshot, &[root], keyring, &[])?;
         let timestamp = metadata::new_timestamp(NonZeroU64::MIN, &snapshot, now, lifetimes)?;
         let timestamp = metadata::sign(timestamp, &[root], keyring, &[])?;
@@ -288,7 +296,7 @@ impl Project {
         Ok([
             (folder.join("1.root.json"), root.bytes.clone()),
             (folder.join("1.targets.json"), targets.bytes),
-            (folder.join(metadata::patches_file(&patches)), patches.bytes),
+            (folder.join(patches_path), patches_bytes),
             (folder.join("1.snapshot.json"), snapshot.bytes),
             (folder.join("timestamp.json"), timestamp.bytes),
             (self.launcher_folder().join("root.json"), root.bytes),

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use super::current::Current;
+use super::entries::release_of;
 use super::error::PublishError;
 use super::keys::Keyring;
-use super::metadata::{self, Current};
+use super::metadata;
 use super::patches::hash_of;
 use super::project::Project;
-use super::repository::release_of;
 use super::transaction::digest_of;
 
 impl Project {
@@ -28,7 +29,7 @@ impl Project {
     /// The same check for the keys that new patch packs need.
     pub fn check_pack_keys(&self, keyring: &Keyring) -> Result<(), PublishError> {
         let current = self.current()?;
-        let patches = current.patches.as_ref().ok_or(PublishError::NoPatchesRole)?;
+        let patches = current.patches().ok_or(PublishError::NoPatchesRole)?;
         metadata::sign_patches(
             patches.signed.signed.clone(),
             &current.targets.signed.signed,
@@ -42,8 +43,11 @@ impl Project {
     pub fn is_published(&self, package: &Path) -> Result<bool, PublishError> {
         let (digest, _) = digest_of(package)?;
         let current = self.current()?;
-        let mut targets = current.targets.signed.signed.targets.values();
-        Ok(targets.any(|target| hash_of(target) == Some(digest) && release_of(target).is_some()))
+        let content = current.content();
+        Ok(content
+            .targets
+            .values()
+            .any(|target| hash_of(target) == Some(digest) && release_of(target).is_some()))
     }
 }
 

@@ -5,12 +5,14 @@
 //! patches, but not without a timestamp.
 
 use jiff::Timestamp as Time;
-use tough::schema::{Snapshot, Targets};
+use tough::schema::Snapshot;
 
+use super::current::Current;
 use super::deadlines::{Deadline, deadlines};
 use super::error::PublishError;
+use super::in_force::NewDocuments;
 use super::keys::Keyring;
-use super::metadata::{self, Current, SignedDocument};
+use super::metadata::{self, SignedDocument};
 use super::project::Project;
 use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep};
@@ -183,26 +185,18 @@ impl Work<'_> {
         options: RenewalOptions,
     ) -> Result<Vec<TransactionStep>, PublishError> {
         let all = options.targets || options.at_least > 0;
-        let targets = if options.targets { self.targets()? } else { None };
-        let patches = self.patches(all, targets.as_ref())?;
-        let named = (
-            targets.as_ref().unwrap_or(&self.current.targets),
-            patches.as_ref().or(self.current.patches.as_ref()),
-        );
+        let mut new = NewDocuments::default();
+        if options.targets {
+            self.targets(&mut new)?;
+        }
+        self.lists(all, &mut new)?;
         let is_due = all
-            || patches.is_some()
+            || !new.is_empty()
             || self.is_old(KeyRole::Snapshot, self.current.snapshot.signed.signed.expires);
-        let snapshot = if is_due { self.snapshot(named.0, named.1)? } else { None };
+        let snapshot = if is_due { self.snapshot(&new)? } else { None };
         let mut steps = std::mem::take(&mut self.files);
         if let Some(snapshot) = &snapshot {
-            for (document, file) in [(&targets, "targets"), (&patches, "patches")] {
-                let Some(document) = document else { continue };
-                let path = self
-                    .project
-                    .metadata_folder()
-                    .join(format!("{}.{file}.json", document.signed.signed.version));
-                steps.push(TransactionStep::Write { path, bytes: document.bytes.clone() });
-            }
+            steps.extend(self.project.document_steps(&new));
             let path = self
                 .project
                 .metadata_folder()
@@ -216,62 +210,65 @@ impl Work<'_> {
         steps.extend(self.project.new_timestamp(self.current, current, self.keyring, self.now)?);
         self.renewed.push(KeyRole::Timestamp);
         if let Some(snapshot) = &snapshot {
-            let versions = [
-                (KeyRole::Targets, targets.map(|targets| targets.signed.signed.version)),
-                (KeyRole::Patches, patches.map(|patches| patches.signed.signed.version)),
-                (KeyRole::Snapshot, Some(snapshot.signed.signed.version)),
-            ];
-            for (role, version) in
-                versions.into_iter().filter_map(|(role, version)| Some((role, version?)))
-            {
-                steps.extend(
-                    self.current
-                        .outdated(role, version)?
-                        .into_iter()
-                        .map(|path| TransactionStep::Remove { path }),
-                );
-            }
+            let version = snapshot.signed.signed.version;
+            steps.extend(self.project.outdated_steps(self.current, &new, Some(version))?);
         }
         Ok(steps)
     }
 
-    fn targets(&mut self) -> Result<Option<SignedDocument<Targets>>, PublishError> {
+    /// The list of releases, and those of the roles that it delegates releases to.
+    fn targets(&mut self, new: &mut NewDocuments) -> Result<(), PublishError> {
         let mut targets = self.current.targets.signed.signed.clone();
         self.files.extend(self.project.renew_launcher_settings(&mut targets)?);
         targets.version = self.current.next_version(KeyRole::Targets)?;
         targets.expires = self.project.settings().lifetimes.expiry(KeyRole::Targets, self.now)?;
         let signed =
             metadata::sign(targets, &[&self.current.root.signed.signed], self.keyring, &[]);
-        Ok(self.note(KeyRole::Targets, signed))
+        new.targets = self.note(KeyRole::Targets, signed);
+        if new.targets.is_none() {
+            return Ok(());
+        }
+        let delegating = new.targets_after(self.current).signed.signed.clone();
+        let roles = self.current.roles.keys();
+        for name in roles.filter(|name| metadata::signer_of(name) == KeyRole::Targets) {
+            let document = self.project.next_list(self.current, name, self.now)?;
+            let signed = metadata::sign_role(name, document, &delegating, self.keyring, &[])?;
+            new.roles.insert(name.clone(), signed);
+        }
+        Ok(())
     }
 
-    /// The list of patches, if it is due; the delegation in `targets`, or in the current targets,
-    /// verifies it.
-    fn patches(
-        &mut self,
-        all: bool,
-        targets: Option<&SignedDocument<Targets>>,
-    ) -> Result<Option<SignedDocument<Targets>>, PublishError> {
-        let Some(before) = &self.current.patches else { return Ok(None) };
-        if !all && !self.is_old(KeyRole::Patches, before.signed.signed.expires) {
-            return Ok(None);
+    /// The lists of patches that are due; the delegations of the targets in force after this verify
+    /// them.
+    fn lists(&mut self, all: bool, new: &mut NewDocuments) -> Result<(), PublishError> {
+        let delegating = new.targets_after(self.current).signed.signed.clone();
+        let mut signed = Vec::new();
+        for (name, before) in self.current.lists() {
+            if !all && !self.is_old(KeyRole::Patches, before.signed.signed.expires) {
+                continue;
+            }
+            let document = self.project.next_list(self.current, name, self.now)?;
+            let list = metadata::sign_role(name, document, &delegating, self.keyring, &[]);
+            signed.push(list.map(|list| (name.to_owned(), list)));
         }
-        let document = self.project.next_patches(self.current, self.now)?;
-        let delegating = &targets.unwrap_or(&self.current.targets).signed.signed;
-        let signed = metadata::sign_patches(document, delegating, self.keyring, &[]);
-        Ok(self.note(KeyRole::Patches, signed))
+        // All lists have the same keys.
+        let signed: Result<Vec<_>, PublishError> = signed.into_iter().collect();
+        if signed.as_ref().is_ok_and(Vec::is_empty) {
+            return Ok(());
+        }
+        new.roles.extend(self.note(KeyRole::Patches, signed).into_iter().flatten());
+        Ok(())
     }
 
     fn snapshot(
         &mut self,
-        targets: &SignedDocument<Targets>,
-        patches: Option<&SignedDocument<Targets>>,
+        new: &NewDocuments,
     ) -> Result<Option<SignedDocument<Snapshot>>, PublishError> {
         let version = self.current.next_version(KeyRole::Snapshot)?;
         let snapshot = metadata::new_snapshot(
             version,
-            targets,
-            patches,
+            new.targets_after(self.current),
+            &new.roles_after(self.current),
             self.now,
             &self.project.settings().lifetimes,
         )?;

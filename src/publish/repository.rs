@@ -2,20 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp as Time;
 use serde::Serialize;
-use tough::TargetName;
-use tough::schema::{Hashes, Target, Targets};
+use tough::schema::Targets;
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::entries::{file_of, release_of, target, target_name};
 use super::error::{PublishError, at};
-use super::keys::{KeyPair, Keyring};
-use super::metadata::{self, Current, SignedDocument};
+use super::keys::Keyring;
 use super::project::Project;
-use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep, digest_of};
 use crate::model::release::MAX_DOCUMENT_BYTES;
 use crate::model::{ContainerId, Digest, Manifest, Release, Version};
@@ -73,7 +70,7 @@ impl Project {
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
-        let mut targets = current.targets.signed.signed.clone();
+        let mut targets = current.content();
         let mut files = Vec::new();
         for package in packages {
             files.extend(self.add_package(&mut targets, package, Notes::Replaced)?);
@@ -97,7 +94,7 @@ impl Project {
         }
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
-        let mut targets = current.targets.signed.signed.clone();
+        let mut targets = current.content();
         let mut found = false;
         for target in targets.targets.values_mut() {
             let Some(mut release) =
@@ -116,7 +113,7 @@ impl Project {
         if !found {
             return Err(PublishError::NoSuchRelease { version: version.clone() });
         }
-        let unchanged = targets.targets == current.targets.signed.signed.targets;
+        let unchanged = targets.targets == current.content().targets;
         let steps =
             if unchanged { Vec::new() } else { self.new_targets(&current, targets, keyring, now)? };
         Ok(Transaction::new(lock, steps))
@@ -124,7 +121,7 @@ impl Project {
 
     pub fn releases(&self) -> Result<Vec<Release>, PublishError> {
         let mut releases: Vec<Release> =
-            self.current()?.targets.signed.signed.targets.values().filter_map(release_of).collect();
+            self.current()?.content().targets.values().filter_map(release_of).collect();
         releases.sort_by(|a, b| {
             b.container.version.cmp(&a.container.version).then(a.container.cmp(&b.container))
         });
@@ -139,7 +136,7 @@ impl Project {
         &self,
         version: &Version,
     ) -> Result<BTreeMap<String, String>, PublishError> {
-        let targets = self.current()?.targets.signed.signed.targets;
+        let targets = self.current()?.content().targets;
         let releases = targets.values().filter_map(release_of);
         let mut named = releases
             .filter(|release| release.container.version == *version)
@@ -152,109 +149,6 @@ impl Project {
             notes.insert(language, std::fs::read_to_string(&path).map_err(at(&path))?);
         }
         Ok(notes)
-    }
-
-    /// Signs `targets`, then the documents that name them. A repository that was made before there
-    /// were patches gets a role for them.
-    pub(super) fn new_targets(
-        &self,
-        current: &Current,
-        targets: Targets,
-        keyring: &Keyring,
-        now: Time,
-    ) -> Result<Vec<TransactionStep>, PublishError> {
-        self.new_content(current, targets, None, keyring, now)
-    }
-
-    /// The same with another list of patches that is signed already.
-    pub(super) fn new_content(
-        &self,
-        current: &Current,
-        mut targets: Targets,
-        new_patches: Option<SignedDocument<Targets>>,
-        keyring: &Keyring,
-        now: Time,
-    ) -> Result<Vec<TransactionStep>, PublishError> {
-        targets.version = current.next_version(KeyRole::Targets)?;
-        targets.expires = self.settings().lifetimes.expiry(KeyRole::Targets, now)?;
-        let version = targets.version;
-        let key = if current.patches.is_none() { Some(KeyPair::generate()?) } else { None };
-        if let Some(key) = &key {
-            metadata::delegate(&mut targets, std::slice::from_ref(key), NonZeroU64::MIN)?;
-        }
-        let targets = metadata::sign(targets, &[&current.root.signed.signed], keyring, &[])?;
-        let mut steps = Vec::new();
-        let mut outdated = current.outdated(KeyRole::Targets, version)?;
-        let renewed = || self.renewed_patches(current, &targets.signed.signed, keyring, &[], now);
-        let new_patches = new_patches.or_else(renewed);
-        if let Some(new) = &new_patches {
-            steps.push(self.patches_step(new));
-            outdated.extend(current.outdated(KeyRole::Patches, new.signed.signed.version)?);
-        }
-        let mut patches = new_patches.or_else(|| current.patches.clone());
-        if let Some(key) = key {
-            let document = self.next_patches(current, now)?;
-            let signed = metadata::sign_patches(
-                document,
-                &targets.signed.signed,
-                keyring,
-                std::slice::from_ref(&key),
-            )?;
-            // Without a password, as a timer needs it; `rotate --replace patches` makes a key with
-            // a password.
-            let path = self.keys_folder().join(key.file_name(KeyRole::Patches));
-            steps.extend([
-                TransactionStep::Key { path, key, password: None },
-                self.patches_step(&signed),
-            ]);
-            patches = Some(signed);
-        }
-        let path = self.metadata_folder().join(format!("{version}.targets.json"));
-        steps.push(TransactionStep::Write { path, bytes: targets.bytes.clone() });
-        steps.extend(self.new_snapshot(current, &targets, patches.as_ref(), keyring, now)?);
-        steps.extend(outdated.into_iter().map(|path| TransactionStep::Remove { path }));
-        Ok(steps)
-    }
-
-    pub(super) fn new_snapshot(
-        &self,
-        current: &Current,
-        targets: &SignedDocument<Targets>,
-        patches: Option<&SignedDocument<Targets>>,
-        keyring: &Keyring,
-        now: Time,
-    ) -> Result<Vec<TransactionStep>, PublishError> {
-        let version = current.next_version(KeyRole::Snapshot)?;
-        let snapshot =
-            metadata::new_snapshot(version, targets, patches, now, &self.settings().lifetimes)?;
-        let snapshot = metadata::sign(snapshot, &[&current.root.signed.signed], keyring, &[])?;
-        let path = self.metadata_folder().join(format!("{version}.snapshot.json"));
-        let mut steps = vec![TransactionStep::Write { path, bytes: snapshot.bytes.clone() }];
-        steps.extend(self.new_timestamp(current, &snapshot, keyring, now)?);
-        steps.extend(
-            current
-                .outdated(KeyRole::Snapshot, version)?
-                .into_iter()
-                .map(|path| TransactionStep::Remove { path }),
-        );
-        Ok(steps)
-    }
-
-    pub(super) fn new_timestamp(
-        &self,
-        current: &Current,
-        snapshot: &SignedDocument<tough::schema::Snapshot>,
-        keyring: &Keyring,
-        now: Time,
-    ) -> Result<Vec<TransactionStep>, PublishError> {
-        let version = current.next_version(KeyRole::Timestamp)?;
-        let timestamp =
-            metadata::new_timestamp(version, snapshot, now, &self.settings().lifetimes)?;
-        let timestamp = metadata::sign(timestamp, &[&current.root.signed.signed], keyring, &[])?;
-        Ok(vec![TransactionStep::Write {
-            path: self.metadata_folder().join("timestamp.json"),
-            bytes: timestamp.bytes,
-        }])
     }
 
     /// Adds a package and its notes to `targets`; returns the steps that bring their bytes.
@@ -410,29 +304,6 @@ pub(super) fn is_there(path: &Path, hash: Digest, length: u64) -> Result<bool, P
     }
 }
 
-pub(super) fn target(
-    hash: Digest,
-    length: u64,
-    custom: HashMap<String, serde_json::Value>,
-) -> Target {
-    let hashes = Hashes { sha256: hash.as_bytes().to_vec().into(), _extra: HashMap::new() };
-    Target { length, hashes, custom, _extra: HashMap::new() }
-}
-
-pub(super) fn target_name(name: &str) -> Result<TargetName, PublishError> {
-    let refused = |reason: String| {
-        PublishError::Options(format!("{name:?} cannot be a target's name{reason}"))
-    };
-    if !is_plain_name(name) {
-        return Err(refused(String::new()));
-    }
-    TargetName::new(name).map_err(|error| refused(format!(": {error}")))
-}
-
-pub(super) fn release_of(target: &Target) -> Option<Release> {
-    target.custom.get(RELEASE_KEY).and_then(|value| serde_json::from_value(value.clone()).ok())
-}
-
 /// A description as it is signed: all text in NFC. `tough` signs text in that form, and other
 /// clients verify it as it is written.
 pub(super) fn to_value<T: Serialize>(description: &T) -> Result<serde_json::Value, PublishError> {
@@ -454,9 +325,4 @@ fn normalized(value: serde_json::Value) -> serde_json::Value {
         ),
         other => other,
     }
-}
-/// The file of a target in the folder of targets.
-pub(super) fn file_of(name: &str, target: &Target) -> String {
-    let hash: String = target.hashes.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{hash}.{name}")
 }

@@ -3,18 +3,20 @@
 //!
 //! Metadata travels whole to every client after each publish; without this it would grow for ever.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp as Time};
+use tough::TargetName;
 use tough::schema::{Target, Targets};
 
+use super::delegated::PacksToList;
+use super::entries::{package_name, release_of, target_name};
 use super::error::{PublishError, at};
 use super::keys::Keyring;
-use super::metadata::{self, Current, SignedDocument};
+use super::metadata::RoleDocuments;
 use super::necessity::{self, Need};
 use super::patches::{hash_of, signed_patch};
 use super::project::Project;
-use super::repository::{release_of, target_name};
 use super::transaction::{Transaction, TransactionStep};
 use crate::model::{ContainerId, Digest, Platform, Release, Version};
 
@@ -79,7 +81,7 @@ impl Project {
     ) -> Result<(Transaction, Retired), PublishError> {
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
-        let mut targets = current.targets.signed.signed.clone();
+        let mut targets = current.content();
         let releases: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
         let mut retired = Retired::default();
         match &retirement.selection {
@@ -101,20 +103,23 @@ impl Project {
         }
         let gone: BTreeSet<&ContainerId> =
             retired.releases.iter().map(|release| &release.container).collect();
-        let patches = self.without_packs_to(&gone, &current, keyring, now)?;
-        let before =
-            current.patches.as_ref().map_or(0, |patches| patches.signed.signed.targets.len());
-        retired.packs =
-            patches.as_ref().map_or(0, |patches| before - patches.signed.signed.targets.len());
-        let files = self.unnamed_files(
-            &targets,
-            patches.as_ref().or(current.patches.as_ref()),
-            retirement.keep_files,
-        )?;
+        let before = current.packs();
+        let packs = without_packs_to(&gone, &before);
+        retired.packs = before.len() - packs.len();
+        let files = self.unnamed_files(&targets, &packs, retirement.keep_files)?;
         let mut steps = Vec::new();
         if !retired.releases.is_empty() {
             steps.extend(self.renew_launcher_settings(&mut targets)?);
-            steps.extend(self.new_content(&current, targets, patches, keyring, now)?);
+            let lists = if retired.packs == 0 {
+                RoleDocuments::new()
+            } else {
+                let (new, form) = (&BTreeSet::new(), current.form());
+                let wanted = self.packs_for_each_release();
+                let packs = PacksToList { packs: &packs, new, content: &targets, form, wanted };
+                let delegating = &current.targets.signed.signed;
+                self.changed_lists(&current, &packs, delegating, keyring, now)?
+            };
+            steps.extend(self.new_content(&current, targets, lists, keyring, now)?);
         }
         for (path, length) in files {
             retired.files = (retired.files.0 + 1, retired.files.1 + length);
@@ -130,7 +135,7 @@ impl Project {
     /// The errors of reading the repository.
     pub fn retired(&self) -> Result<Vec<ContainerId>, PublishError> {
         let current = self.current()?;
-        let targets = &current.targets.signed.signed;
+        let targets = &current.content();
         let published: HashSet<ContainerId> = targets
             .targets
             .values()
@@ -195,39 +200,18 @@ impl Project {
         Ok(())
     }
 
-    /// The list of patches without the packs that lead to `gone`; `None` if there are none. Packs
-    /// from `gone` to a release that stays remain: with them installations of `gone` update at
-    /// little cost.
-    fn without_packs_to(
-        &self,
-        gone: &BTreeSet<&ContainerId>,
-        current: &Current,
-        keyring: &Keyring,
-        now: Time,
-    ) -> Result<Option<SignedDocument<Targets>>, PublishError> {
-        let Some(before) = &current.patches else { return Ok(None) };
-        let mut document = self.next_patches(current, now)?;
-        let leads_there = |name: &str, target: &Target| {
-            signed_patch(name, target).is_some_and(|signed| gone.contains(&signed.patch.to))
-        };
-        document.targets.retain(|name, target| !leads_there(name.raw(), target));
-        if document.targets.len() == before.signed.signed.targets.len() {
-            return Ok(None);
-        }
-        metadata::sign_patches(document, &current.targets.signed.signed, keyring, &[]).map(Some)
-    }
-
     /// Files of packages, notes and packs that neither of these documents names, with their
     /// lengths.
     fn unnamed_files(
         &self,
         targets: &Targets,
-        patches: Option<&SignedDocument<Targets>>,
+        packs: &HashMap<TargetName, Target>,
         keep_files: bool,
     ) -> Result<Vec<(std::path::PathBuf, u64)>, PublishError> {
-        let lists = [Some(targets), patches.map(|patches| &patches.signed.signed)];
-        let all = lists.into_iter().flatten().flat_map(|list| &list.targets);
-        let named: HashSet<String> = all
+        let named: HashSet<String> = targets
+            .targets
+            .iter()
+            .chain(packs)
             .filter_map(|(name, target)| Some(format!("{}.{}", hash_of(target)?, name.raw())))
             .collect();
         let folder = self.targets_folder();
@@ -254,6 +238,19 @@ impl Project {
             && of_the_app
             && FILES_OF_RELEASES.iter().any(|end| rest.ends_with(end))
     }
+}
+
+/// The packs that do not lead to `gone`. Packs from `gone` to a release that stays remain: with them
+/// installations of `gone` update at little cost.
+fn without_packs_to(
+    gone: &BTreeSet<&ContainerId>,
+    packs: &HashMap<TargetName, Target>,
+) -> HashMap<TargetName, Target> {
+    let leads_there = |name: &str, target: &Target| {
+        signed_patch(name, target).is_some_and(|signed| gone.contains(&signed.patch.to))
+    };
+    let stay = packs.iter().filter(|(name, target)| !leads_there(name.raw(), target));
+    stay.map(|(name, target)| (name.clone(), target.clone())).collect()
 }
 
 fn by_rule(
@@ -296,8 +293,4 @@ fn is_meant(retirement: &Retirement, release: &Release) -> bool {
     let Retirement { platform, channel, .. } = retirement;
     platform.as_ref().is_none_or(|platform| release.container.platform == *platform)
         && channel.as_ref().is_none_or(|channel| release.channel == *channel)
-}
-
-fn package_name(container: &ContainerId) -> String {
-    format!("{container}.kuzflow")
 }

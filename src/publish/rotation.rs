@@ -4,6 +4,7 @@
 //! are first published with both keys' signatures, so that clients can verify them at any time,
 //! before and after the new root appears.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -11,12 +12,15 @@ use jiff::Timestamp as Time;
 use serde::Serialize;
 use tough::schema::{Role, Root, Snapshot, Targets};
 
+use super::current::Current;
+use super::delegated;
 use super::error::PublishError;
 use super::keys::{KeyHome, KeyPair, Keyring, Password};
-use super::metadata::{self, Current, SignedDocument};
+use super::metadata::{self, RoleDocuments, SignedDocument};
 use super::project::Project;
 use super::role::KeyRole;
 use super::transaction::{Transaction, TransactionStep};
+use crate::trust::PATCHES_ROLE;
 
 /// The changes of a new root.
 #[derive(Clone, Debug, Default)]
@@ -55,8 +59,8 @@ impl Project {
         let mut content = current.targets.signed.signed.clone();
         work.make_keys(&mut content)?;
         let targets = work.sign_targets(content)?;
-        let patches = work.sign_patches(&targets)?;
-        let snapshot = work.sign_snapshot(&targets, patches.as_ref())?;
+        let roles = work.sign_roles(&targets)?;
+        let snapshot = work.sign_snapshot(&targets, roles)?;
         Ok(Transaction::new(lock, work.finish(&snapshot)?))
     }
 
@@ -201,6 +205,7 @@ impl<'a> Work<'a> {
             }
             self.new_keys.extend(keys.into_iter().map(|key| (role, key)));
         }
+        delegated::give_keys(targets, &self.root);
         Ok(())
     }
 
@@ -238,24 +243,30 @@ impl<'a> Work<'a> {
         Ok(targets)
     }
 
-    /// The snapshot names the list of patches together with the targets that name its new keys: no
-    /// client sees one without the other.
-    fn sign_patches(
+    /// The documents of delegated roles, those whose keys are replaced signed anew. The snapshot
+    /// names them together with the targets that name their new keys: no client sees one without
+    /// the other.
+    fn sign_roles(
         &mut self,
         targets: &SignedDocument<Targets>,
-    ) -> Result<Option<SignedDocument<Targets>>, PublishError> {
-        if !self.replaces(KeyRole::Patches) {
-            return Ok(self.current.patches.clone());
+    ) -> Result<RoleDocuments, PublishError> {
+        let mut roles = self.current.roles.clone();
+        // The keys of the role for patches may be its first ones.
+        let names = roles.keys().cloned().chain([PATCHES_ROLE.to_owned()]);
+        for name in names.collect::<BTreeSet<String>>() {
+            let name = name.as_str();
+            let signer = metadata::signer_of(name);
+            if !self.replaces(signer) {
+                continue;
+            }
+            let document = self.project.next_list(self.current, name, self.now)?;
+            let (keyring, new_keys) = (self.keyring, self.new_keys_of(signer));
+            let delegating = &targets.signed.signed;
+            let role = metadata::sign_role(name, document, delegating, keyring, &new_keys)?;
+            self.steps.push(self.project.role_step(name, &role));
+            roles.insert(name.to_owned(), role);
         }
-        let document = self.project.next_patches(self.current, self.now)?;
-        let signed = metadata::sign_patches(
-            document,
-            &targets.signed.signed,
-            self.keyring,
-            &self.new_keys_of(KeyRole::Patches),
-        )?;
-        self.steps.push(self.project.patches_step(&signed));
-        Ok(Some(signed))
+        Ok(roles)
     }
 
     fn must_sign_snapshot(&self) -> bool {
@@ -270,7 +281,7 @@ impl<'a> Work<'a> {
     fn sign_snapshot(
         &mut self,
         targets: &SignedDocument<Targets>,
-        patches: Option<&SignedDocument<Targets>>,
+        mut roles: RoleDocuments,
     ) -> Result<SignedDocument<Snapshot>, PublishError> {
         let present = self.current.snapshot.clone();
         if !self.must_sign_timestamp() {
@@ -278,24 +289,26 @@ impl<'a> Work<'a> {
         }
         // A new timestamp is an occasion to sign the due documents below it as well.
         let (project, current, now) = (self.project, self.current, self.now);
-        let renewed_patches = if self.replaces(KeyRole::Patches) {
-            None
+        let renewed_lists = if self.replaces(KeyRole::Patches) {
+            RoleDocuments::new()
         } else {
-            project.renewed_patches(current, &targets.signed.signed, self.keyring, &[], now)
+            project.renewed_lists(current, &targets.signed.signed, self.keyring, &[], now)
         };
         let lifetimes = &project.settings().lifetimes;
-        let is_due = renewed_patches.is_some()
+        let is_due = !renewed_lists.is_empty()
             || lifetimes.is_half_over(KeyRole::Snapshot, present.signed.signed.expires, now);
         if !self.must_sign_snapshot() && !is_due {
             return Ok(present);
         }
         let version = current.next_version(KeyRole::Snapshot)?;
-        let listed = renewed_patches.as_ref().or(patches);
-        let document = metadata::new_snapshot(version, targets, listed, now, lifetimes)?;
+        let written = renewed_lists.iter().map(|(name, list)| project.role_step(name, list));
+        let written: Vec<TransactionStep> = written.collect();
+        roles.extend(renewed_lists);
+        let document = metadata::new_snapshot(version, targets, &roles, now, lifetimes)?;
         match self.sign(KeyRole::Snapshot, document) {
             Ok(signed) => {
                 self.is_seamless &= self.suits_old_root(&signed);
-                self.steps.extend(renewed_patches.iter().map(|list| project.patches_step(list)));
+                self.steps.extend(written);
                 self.steps.push(project.versioned(&signed));
                 Ok(signed)
             }
@@ -344,7 +357,7 @@ fn wanted_keys(
 ) -> Result<(usize, NonZeroU64), PublishError> {
     let root = &current.root.signed.signed;
     if role == KeyRole::Patches {
-        let before = metadata::delegation(&current.targets.signed.signed)
+        let before = metadata::delegation(&current.targets.signed.signed, PATCHES_ROLE)
             .map(|(_, role)| (role.keyids.len(), role.threshold));
         return Ok(before.unwrap_or((1, NonZeroU64::MIN)));
     }

@@ -7,12 +7,13 @@ use std::path::Path;
 use jiff::Timestamp as Time;
 use tough::schema::{Target, Targets};
 
+use super::current::Current;
+use super::entries::{release_of, target, target_name};
 use super::error::{PublishError, at};
 use super::keys::{Keyring, crypto};
-use super::metadata::Current;
 use super::patches::{hash_of, signed_patch};
 use super::project::Project;
-use super::repository::{PackageToPublish, is_there, release_of, target, target_name};
+use super::repository::{PackageToPublish, is_there};
 use super::transaction::{Transaction, TransactionStep};
 use crate::error_chain;
 use crate::model::patch::Patch;
@@ -114,7 +115,7 @@ impl Project {
     ) -> Result<Transaction, PublishError> {
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
-        let mut targets = current.targets.signed.signed.clone();
+        let mut targets = current.content();
         let containers: BTreeMap<String, ContainerId> = targets
             .targets
             .values()
@@ -129,7 +130,7 @@ impl Project {
             }
         }
         let mut steps = Vec::new();
-        if targets.targets != current.targets.signed.signed.targets {
+        if targets.targets != current.content().targets {
             steps.extend(trees.before);
             steps.extend(self.new_targets(&current, targets, keyring, now)?);
             steps.extend(trees.after);
@@ -148,8 +149,9 @@ impl Project {
         steps: &mut TreeSteps,
     ) -> Result<(), PublishError> {
         let name = VersionTree::target_name(container);
-        let packs = current.patches.iter().flat_map(|patches| &patches.signed.signed.targets);
+        let packs = current.packs();
         let packs: Vec<(Patch, u64)> = packs
+            .iter()
             .filter_map(|(name, target)| signed_patch(name.raw(), target))
             .filter(|pack| {
                 pack.patch.to.app == container.app && pack.patch.to.platform == container.platform

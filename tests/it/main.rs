@@ -64,6 +64,7 @@ mod publisher_clock;
 mod publisher_way;
 mod publishing;
 mod push;
+mod release_roles;
 mod repair;
 mod retiring;
 mod server;

@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kuzflow::testing::publish::{KeyRole, Rotation};
+use kuzflow::testing::publish::{InitOptions, KeyRole, Rotation};
 
-use crate::support::published::{Publisher, options};
+use crate::support::published::{Publisher, options, options_with_roles};
 
 /// Serves argv[1] on a free port of the loopback, and updates the client in argv[2] from it. Then
 /// it downloads the targets after argv[3], the client's first root.
@@ -79,7 +79,12 @@ fn update(
 #[test]
 fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
     let Some(python) = python() else { return };
-    let mut options = options();
+    for options in [options(), options_with_roles()] {
+        verifies_and_downloads(&python, options);
+    }
+}
+
+fn verifies_and_downloads(python: &Path, mut options: InitOptions) {
     (options.root_keys, options.root_threshold) = (3, 2);
     // The independent client uses the system's clock.
     let publisher = Publisher::with(&options, jiff::Timestamp::now());
@@ -101,7 +106,7 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
         .run()
         .unwrap();
     let names = ["sample_1.0.0_Linux_x86_64.kuzflow", "sample_1.0.0_Linux_x86_64.en.md"];
-    let output = update(&python, &publisher, client.path(), &names).unwrap();
+    let output = update(python, &publisher, client.path(), &names).unwrap();
     assert_eq!(downloaded(&output, names[0]), std::fs::read(&package.path).unwrap());
     assert!(downloaded(&output, names[1]).starts_with(b"# 1.0.0\n"));
 
@@ -121,7 +126,7 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
     let new = "sample_1.1.0-beta.1+build.5_Linux_x86_64.kuzflow";
     let pack = "sample_1.1.0-beta.1+build.5_Linux_x86_64.from-1.0.0.kuzpatch";
     let output = update(
-        &python,
+        python,
         &publisher,
         client.path(),
         &[new, pack, "sample_9.9.9_Linux_x86_64.kuzflow"],
@@ -144,7 +149,7 @@ fn python_tuf_verifies_and_downloads_also_after_a_rotation() {
     bytes[7] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let complaint =
-        update(&python, &publisher, client.path(), &["sample_1.2.0_Linux_x86_64.kuzflow"])
+        update(python, &publisher, client.path(), &["sample_1.2.0_Linux_x86_64.kuzflow"])
             .unwrap_err();
     assert!(complaint.contains("LengthOrHashMismatchError"), "{complaint}");
 }

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use jiff::{SignedDuration, Timestamp};
 use kuzflow::testing::model::manifest::{Entry, MANIFEST_FORMAT};
 use kuzflow::testing::model::release::DocumentLocation;
-use kuzflow::testing::model::{ContainerId, Digest, Manifest, Patch, RelativePath, Release};
+use kuzflow::testing::model::{
+    ContainerId, Digest, Manifest, Patch, Platform, RelativePath, Release,
+};
 use kuzflow::testing::publish::keys::KeyPair;
 use kuzflow::testing::publish::{
-    InitOptions, Keyring, PackToPublish, PackageToPublish, Project, ProjectSettings,
+    InitOptions, Keyring, MetadataForm, PackToPublish, PackageToPublish, Project, ProjectSettings,
 };
 use kuzflow::testing::trust::{MetadataSource, SourceError};
 use serde::Serialize;
@@ -31,9 +33,15 @@ pub fn options() -> InitOptions {
         settings: ProjectSettings::new("sample".parse().unwrap(), "示例 Sample"),
         root_keys: 1,
         root_threshold: 1,
+        form: MetadataForm::Single,
         offline_password: None,
         online_password: None,
     }
+}
+
+/// The same for a repository with roles for each app, channel and platform.
+pub fn options_with_roles() -> InitOptions {
+    InitOptions { form: MetadataForm::Roles, ..options() }
 }
 
 /// A publisher with its own folder.
@@ -54,6 +62,12 @@ impl Publisher {
         Self { folder, project, now }
     }
 
+    /// One publisher with its releases in the targets role, and one with roles for each app, channel
+    /// and platform.
+    pub fn of_each_form() -> [Self; 2] {
+        [options(), options_with_roles()].map(|options| Self::with(&options, start()))
+    }
+
     /// The same publisher with all files copied: later changes of one do not affect the other.
     pub fn fork(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -71,35 +85,8 @@ impl Publisher {
 
     /// A package on disk. Its bytes follow from `version` and `content`.
     pub fn package(&self, version: &str, content: &str) -> PackageToPublish {
-        let manifest = format!("{{\"version\": {version:?}}}\n").into_bytes();
-        let packed = zstd::encode_all(manifest.as_slice(), 3).unwrap();
-        let index = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
-        let payload = content.repeat(100).into_bytes();
-        let location = DocumentLocation {
-            offset: payload.len() as u64,
-            packed_size: packed.len() as u64,
-            size: manifest.len() as u64,
-            hash: Digest::of(&manifest),
-        };
-        let container = format!("sample_{version}_Linux_x86_64").parse().unwrap();
-        let release = Release {
-            display_name: "示例 Sample".to_owned(),
-            unpacked_size: 1000,
-            file_count: 10,
-            ..Release::without_terms(container, self.now, location, index)
-        };
-        let path =
-            self.folder.path().join(format!("build-{version}-{}.kuzflow", Digest::of(&payload)));
-        std::fs::write(&path, [payload, packed].concat()).unwrap();
-        let notes = self.folder.path().join(format!("notes-{version}.md"));
-        std::fs::write(&notes, format!("# {version}\n\n{content}\n")).unwrap();
-        let manifest = sample_manifest(version, content);
-        PackageToPublish {
-            path,
-            release,
-            manifest,
-            notes: BTreeMap::from([("en".to_owned(), notes)]),
-        }
+        let platform = "Linux_x86_64".parse().unwrap();
+        package_in(self.folder.path(), &platform, version, content, self.now)
     }
 
     pub fn publish(&self, version: &str) {
@@ -197,6 +184,41 @@ impl Publisher {
         files.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(role));
         files
     }
+}
+
+/// A package in `folder`. Its bytes follow from `version` and `content`.
+pub fn package_in(
+    folder: &Path,
+    platform: &Platform,
+    version: &str,
+    content: &str,
+    now: Timestamp,
+) -> PackageToPublish {
+    let manifest = format!("{{\"version\": {version:?}}}\n").into_bytes();
+    let packed = zstd::encode_all(manifest.as_slice(), 3).unwrap();
+    let index = DocumentLocation { offset: 0, packed_size: 1, size: 1, hash: Digest::of(b"") };
+    let payload = content.repeat(100).into_bytes();
+    let location = DocumentLocation {
+        offset: payload.len() as u64,
+        packed_size: packed.len() as u64,
+        size: manifest.len() as u64,
+        hash: Digest::of(&manifest),
+    };
+    let container = format!("sample_{version}_{platform}").parse().unwrap();
+    let release = Release {
+        display_name: "示例 Sample".to_owned(),
+        unpacked_size: 1000,
+        file_count: 10,
+        ..Release::without_terms(container, now, location, index)
+    };
+    let path = folder.join(format!("build-{version}-{platform}-{}.kuzflow", Digest::of(&payload)));
+    std::fs::write(&path, [payload, packed].concat()).unwrap();
+    let notes = folder.join(format!("notes-{version}.md"));
+    std::fs::write(&notes, format!("# {version}\n\n{content}\n")).unwrap();
+    let mut manifest = sample_manifest(version, content);
+    (manifest.platform_info.os, manifest.platform_info.architecture) =
+        (platform.os.clone(), platform.architecture.clone());
+    PackageToPublish { path, release, manifest, notes: BTreeMap::from([("en".to_owned(), notes)]) }
 }
 
 /// Possible contents of a package of `version`: `app/app.py`, which never changes, and two files

@@ -7,6 +7,7 @@
 mod audit;
 mod build;
 mod bundle;
+mod convert;
 mod diff;
 mod init;
 mod inspect;
@@ -125,10 +126,13 @@ enum Verb {
         #[command(flatten)]
         place: RepositoryPlace,
     },
-    /// Take old releases out of the repository, so that its metadata stays small. Their
-    /// installations go on.
+    /// Take old releases out of the repository. Their installations go on.
     #[command(after_help = retire::HELP)]
     Retire(retire::RetireArguments),
+    /// Give each app, channel and platform its own list of releases, so that a check fetches a few
+    /// kilobytes however many releases there are.
+    #[command(after_help = convert::HELP)]
+    ConvertMetadata(convert::ConvertArguments),
     /// Check a built container: its zip, its manifest and every hash.
     #[command(after_help = "Example: kuzflow inspect my-app.kuzflow")]
     Inspect {
@@ -191,6 +195,7 @@ impl Verb {
             Self::Token(_) => true,
             Self::Diff(arguments) => arguments.only_reports(),
             Self::Retire(arguments) => arguments.only_reports(),
+            Self::ConvertMetadata(arguments) => arguments.only_reports(),
             _ => false,
         }
     }
@@ -230,6 +235,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::Rotate(arguments) => rotate::rotate(&arguments, say),
         Verb::List { place } => list::list(&place, say),
         Verb::Retire(arguments) => retire::retire(arguments, say),
+        Verb::ConvertMetadata(arguments) => convert::convert(&arguments, say),
         Verb::Inspect { file } => inspect::inspect_file(&file, say),
         Verb::Diff(arguments) => diff::diff(&arguments, say),
         Verb::Apply(arguments) => diff::apply(&arguments, say),

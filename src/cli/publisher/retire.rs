@@ -15,7 +15,7 @@ use crate::publish::{Retired, Retirement, Selection};
 
 /// The text below `kuzflow retire --help`.
 pub(super) const HELP: &str = "\
-Every client fetches the list of releases whole after each publish; without this it grows for ever. Installations of a retired version go
+Packages, packs and the history of a repository grow with each release; this takes old ones out. Installations of a retired version go
 on: they start, go back, verify, and update as before. Nobody can install it anew. It keeps by itself what somebody is offered: the newest
 release of each channel, what is being rolled out, and steps on the way to a release with a minimum version. To stop a bad release use
 `kuzflow rollout --halt`: that works from the upload on, and can be taken back.

@@ -39,7 +39,8 @@ impl RepositoryPlace {
         if self.trust_clock {
             project = project.trusting_clock();
         }
-        let keyring = self.keyring(&project)?;
+        // A change signs several documents with the same keys.
+        let keyring = self.keyring(&project)?.remembering();
         if let Some(doubt) = project.clock_doubt(host::now()) {
             error_line(&format!("warning: {doubt}"));
         }
