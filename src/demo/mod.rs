@@ -22,7 +22,7 @@ use crate::model::{Node, Version};
 use crate::publish::bundling::{BuildError, BuildProgress, BuildRequest, EntryPoint, build};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::{
-    InitOptions, Keyring, PackageToPublish, Project, ProjectSettings, PublishError,
+    InitOptions, Keyring, MetadataForm, PackageToPublish, Project, ProjectSettings, PublishError,
 };
 use crate::server::fault_injection::FaultInjection;
 use crate::server::{self, ServerError, ServerOptions};
@@ -124,6 +124,7 @@ impl Demo {
             settings,
             root_keys: 1,
             root_threshold: 1,
+            form: MetadataForm::Roles,
             offline_password: None,
             online_password: None,
         };

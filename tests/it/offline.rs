@@ -277,6 +277,26 @@ fn what_was_withdrawn_since_is_refused_and_an_older_release_that_still_stands_is
     );
 }
 
+/// A computer that was online since knows what is offered now, and not what became of the rest.
+#[test]
+fn whether_an_old_file_still_counts_shows_the_next_connection() {
+    let world =
+        world(&[("1.0.0", 40 * KILOBYTE), ("1.1.0", 41 * KILOBYTE), ("1.2.0", 42 * KILOBYTE)]);
+    let old = ["1.0.0", "1.1.0"].map(|version| bundle(&world, version));
+    world.release("1.3.0", 43 * KILOBYTE);
+    let node = world.serve();
+    world.configure(&[&node.address], "");
+    assert_eq!(world.say(&["update"]).code, 0);
+    world.configure(&[NOBODY], "");
+    let reply = refused(&world, &old[0], "bundle_undecided");
+    assert!(reply.errors.contains("sample_1.0.0_"), "{}", reply.errors);
+    world.configure(&[&node.address], "");
+    installs_with(&world, &old[0], "1.0.0", &["--accept-older"]);
+    // Now it has seen the whole list.
+    world.configure(&[NOBODY], "");
+    installs(&world, &old[1], "1.1.0");
+}
+
 /// A stick of last year is no new version: nobody goes back without having said so.
 #[test]
 fn an_older_release_is_no_new_one_and_needs_a_word() {

@@ -9,10 +9,13 @@ use crate::support::release::{World, kuzflow, text, tree};
 /// The signed description of the release 1.0.0.
 fn description(world: &World) -> Value {
     let metadata = world.path("publisher/repository/metadata");
-    let number = |name: &str| name.strip_suffix(".targets.json")?.parse::<u64>().ok();
+    let number = |name: &str| {
+        let (number, role) = name.split_once('.')?;
+        role.ends_with(".offer.json").then_some((number.parse::<u64>().ok()?, name.to_owned()))
+    };
     let names = fs::read_dir(&metadata).unwrap().map(|entry| entry.unwrap().file_name());
-    let newest = names.filter_map(|name| number(name.to_str().unwrap())).max().unwrap();
-    let document = fs::read(metadata.join(format!("{newest}.targets.json"))).unwrap();
+    let newest = names.filter_map(|name| number(name.to_str().unwrap())).max().unwrap().1;
+    let document = fs::read(metadata.join(newest)).unwrap();
     let document: Value = serde_json::from_slice(&document).unwrap();
     let mut targets = document["signed"]["targets"].as_object().unwrap().values();
     targets.find_map(|target| target["custom"].get("release")).unwrap().clone()

@@ -55,7 +55,7 @@ fn installations_of_a_retired_version_verify_update_by_patches_and_go_back() {
     publish(&world, 1);
     assert_eq!(world.say(&["update"]).code, 0);
     (2..=5).for_each(|version| publish(&world, version));
-    let before = fs::metadata(newest(&world, "targets")).unwrap().len();
+    let before = fs::metadata(newest(&world, "history")).unwrap().len();
 
     let dry = retire(&world, &["--keep", "2", "--dry-run"]);
     assert_eq!((dry.code, dry.result["status"].as_str()), (0, Some("dry_run")), "{}", dry.errors);
@@ -67,9 +67,10 @@ fn installations_of_a_retired_version_verify_update_by_patches_and_go_back() {
         "{}",
         done.errors
     );
-    assert_eq!(done.result["packs"], 3, "those that led to 2.0.0 and 3.0.0");
+    // The list has eight packs, and the one to 2.0.0 made way for those to 5.0.0.
+    assert_eq!(done.result["packs"], 2, "those that led to 3.0.0");
     assert_eq!(files(&world), ["4.0.0", "5.0.0"]);
-    assert!(fs::metadata(newest(&world, "targets")).unwrap().len() < before * 2 / 3);
+    assert!(fs::metadata(newest(&world, "history")).unwrap().len() < before * 2 / 3);
     let listed = list(&world);
     assert_eq!(ids(&listed, "releases"), ["5.0.0", "4.0.0"]);
     assert_eq!(ids(&listed, "retired"), ["1.0.0", "2.0.0", "3.0.0"]);

@@ -18,7 +18,7 @@ use crate::model::{Node, Platform};
 use crate::publish::bundling::{self, ArchiveSource};
 use crate::publish::discover::Discovered;
 use crate::publish::recipe::Recipe;
-use crate::publish::{InitOptions, Project, ProjectSettings, Runtimes, address};
+use crate::publish::{InitOptions, MetadataForm, Project, ProjectSettings, Runtimes, address};
 use crate::real_path;
 
 /// The text below `kuzflow init --help`.
@@ -152,6 +152,7 @@ pub(super) fn init(arguments: InitArguments, say: &Say) -> Result<Ending, VerbEr
         },
         root_keys: arguments.root_keys,
         root_threshold: arguments.root_threshold,
+        form: MetadataForm::Roles,
         offline_password: password,
         online_password: None,
     };
