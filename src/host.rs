@@ -10,6 +10,7 @@ mod conditions;
 pub(crate) mod processes;
 mod rights;
 pub(crate) mod screen;
+mod system_version;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::{real_path, threads};
 
 pub(crate) use conditions::{Conditions, conditions};
 pub(crate) use rights::has_more_rights_than_owner;
+pub(crate) use system_version::system_versions;
 
 /// The process's arguments, the program's name first.
 #[allow(clippy::disallowed_methods)] // the door

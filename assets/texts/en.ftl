@@ -211,6 +211,8 @@ no-update-pinned = You chose to stay at this version. To get newer ones, choose 
 no-update-not-yet = There is a newer version. It is being rolled out step by step and has not reached this computer yet.
 no-update-only-whole = There is a newer version. It could only be downloaded whole, and the settings allow incremental updates only.
 no-update-nothing = The update server has no version for this computer yet.
+no-update-system-too-old = Your system is no longer supported: the newer version needs { $needed }, this computer has { $found }. The version that you have goes on working.
+no-update-recalled = The publisher has recalled the version that you have. Nothing can take its place on this computer yet; the next version will be offered.
 no-update-installed = The version in this file is installed and in use already.
 
 ## Details
@@ -258,6 +260,8 @@ detail-no-download = no download
 detail-time-unknown = Estimated once the download starts
 detail-already = { $size }, { $done } already here
 detail-saved = { $size }, { $percent } less than the full package
+recalled = The publisher has recalled version { $version }. This version takes its place.
+recalled-because = The publisher's reason: { $reason }
 mandatory = The publisher requires this update. You can go on working now; { $app } asks again at each start until it is installed.
 notes-title = What’s new
 notes-title-in = { $title } ({ $language })
@@ -426,6 +430,7 @@ version-ready = Ready
 version-way-switch = Switch: your current files come with you.
 version-way-back = Go back: your files as they were on { $date }.
 version-failed = Did not start here
+version-recalled = Recalled
 version-pinned = Pinned
 version-left = your files of { $date } are kept
 surplus = { $count ->

@@ -195,6 +195,8 @@ no-update-pinned = 您选择了停留在当前版本。如需更新，请在“�
 no-update-not-yet = 有更新的版本，正在分批推送，尚未轮到本机。
 no-update-only-whole = 有新版本，但只能下载完整包，当前设置不允许这样做。
 no-update-nothing = 更新服务器上还没有适用于本机的版本。
+no-update-system-too-old = 您的系统已不再受支持：新版本需要 { $needed }，本机是 { $found }。现有版本可以继续使用。
+no-update-recalled = 发布者已撤回您正在使用的版本，目前没有可以代替它的版本；有新版本时会提示您。
 no-update-installed = 此文件中的版本已经安装并在使用。
 
 ## 详情
@@ -239,6 +241,8 @@ detail-no-download = 无需下载
 detail-time-unknown = 开始下载后估算
 detail-already = { $size }，其中 { $done } 已下载
 detail-saved = { $size }，比完整包少 { $percent }
+recalled = 发布者已撤回版本 { $version }，由此版本代替。
+recalled-because = 发布者给出的原因：{ $reason }
 mandatory = 发布者要求安装此更新。现在可以继续使用；安装之前，每次启动 { $app } 时都会再次提示。
 notes-title = 更新内容
 notes-title-in = { $title }（{ $language }）
@@ -386,6 +390,7 @@ version-ready = 已备好
 version-way-switch = 切换：带上您当前的文件。
 version-way-back = 恢复：回到 { $date }时的文件。
 version-failed = 在本机未能启动
+version-recalled = 已撤回
 version-pinned = 已固定
 version-left = 保存有您在 { $date } 的文件
 surplus = 有 { $count } 个旧版本可以移除，最多释放 { $size }

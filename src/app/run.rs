@@ -98,11 +98,14 @@ fn start(
     starting::start(options.began, show, output, |tell| supervisor::start(session, tell))
 }
 
-/// Whether the user chose to wait for checks, or a mandatory release is known.
+/// Whether the user chose to wait for checks, a mandatory release is known, or the version to start
+/// is recalled.
 fn waits_for_check(session: &AppSession) -> bool {
     let mandatory = || {
         let state = session.home().state().ok()?;
-        Some(state.mandatory? > session.home().chosen().ok()?.version)
+        let chosen = session.home().chosen().ok()?.version;
+        let is_recalled = state.recalled.contains(&chosen);
+        Some(state.mandatory? > chosen || is_recalled)
     };
     session.environment.settings.update.check == CheckTime::BeforeStart
         || mandatory().unwrap_or(false)
@@ -306,10 +309,11 @@ fn in_window(
 
 fn in_terminal(handle: &Handle, setup: Setup, output: &Output) -> Ending {
     terminal::follow(handle, output, |phase| match phase {
-        Phase::Offered { .. } => {
-            // Nobody is there to answer: a first installation goes on, an update waits for an
-            // answer.
-            handle.send(if setup.start_anyway { Command::Later } else { Command::Start });
+        Phase::Offered { offer } => {
+            // Nobody is there to answer: a first installation goes on, and a recalled version is
+            // left; another update waits for an answer.
+            let waits = setup.start_anyway && offer.recalled.is_none();
+            handle.send(if waits { Command::Later } else { Command::Start });
             None
         }
         Phase::Launched { .. } => Some(Ending::Done),

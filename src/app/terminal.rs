@@ -14,7 +14,7 @@ use crate::gui::view_state::step;
 use crate::gui::{repaired_subtitle, repaired_title};
 use crate::messages::mailbox::Handle;
 use crate::messages::protocol::{
-    DamagedItem, Event, How, NodeState, Phase, Progress, Repaired, RepairedItem,
+    DamagedItem, Event, How, NoUpdate, NodeState, Phase, Progress, Repaired, RepairedItem,
 };
 use crate::model::plan::UpdateStrategy;
 use crate::model::transfer::{PEER_ID_PREFIX, PEER_REGION};
@@ -151,6 +151,17 @@ pub(crate) fn plan_lines(plan: &Plan, texts: &Texts) -> Vec<String> {
     lines
 }
 
+/// Why nothing is to be done, with what belongs to the reason.
+fn nothing_to_do(reason: &NoUpdate, current: Option<&crate::model::Version>) -> serde_json::Value {
+    let mut result = json!({ "status": "nothing_to_do" });
+    let reason = serde_json::to_value(reason).unwrap_or_default();
+    if let (Some(result), serde_json::Value::Object(reason)) = (result.as_object_mut(), reason) {
+        result.extend(reason);
+        result.insert("current".to_owned(), json!(current));
+    }
+    result
+}
+
 /// `plan` is the plan of the preceding offer, if there was one.
 fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> Ending {
     let texts = &output.texts;
@@ -160,9 +171,8 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
     match phase {
         Phase::Failed { problem } => return output.problem(problem),
         Phase::UpToDate { reason, current } => {
-            output.say(&texts.no_update(*reason));
-            output
-                .result(json!({ "status": "nothing_to_do", "reason": reason, "current": current }));
+            output.say(&texts.no_update(reason));
+            output.result(nothing_to_do(reason, current.as_ref()));
         }
         Phase::Offered { offer } => {
             output.say(&offered(offer, texts));
@@ -173,6 +183,7 @@ fn tell(phase: &Phase, plan: Option<&Plan>, output: &Output, ending: Ending) -> 
                 "bytes": offer.bytes_to_fetch,
                 "ready": offer.plan.strategy == UpdateStrategy::Installed,
                 "mandatory": offer.signed.release.mandatory,
+                "recalled": offer.recalled,
                 "plan": plan,
             }));
         }

@@ -16,10 +16,11 @@ pub(crate) fn installed(environment: &Environment) -> Result<Vec<InstalledVersio
     let home = &environment.home;
     let active = home.chosen().ok();
     // Before the first installation there is no folder that could hold a state.
-    let HomeState { failed, pinned, skipped, .. } = home.state().unwrap_or_default();
+    let HomeState { failed, recalled, pinned, skipped, .. } = home.state().unwrap_or_default();
     let waits = |id: &ContainerId| {
         active.as_ref().is_some_and(|active| id.version > active.version)
             && !skipped.contains(&id.version)
+            && !recalled.contains(&id.version)
     };
     let records = home.installed()?;
     let points = rollback::points(home)?;
@@ -44,6 +45,7 @@ pub(crate) fn installed(environment: &Environment) -> Result<Vec<InstalledVersio
                 .find(|point| point.container == record.container)
                 .map(|point| point.left),
             failed: failed.contains(&record.container.version),
+            recalled: recalled.contains(&record.container.version),
             pinned: pinned.is_some() && active.as_ref() == Some(&record.container),
             surplus: surplus.contains(&record.container),
             id: record.container,

@@ -13,9 +13,12 @@
 //! tokens    who may see and do what     sessions  logins of people with a browser
 //! job, jobs what is to be done, and which worker holds it
 //! secret    words and their digests     audit     who did what, as a chain
+//! conductor numbers of a rollout -> its next step (pure)
 //! ```
 
 mod audit;
+#[cfg_attr(not(test), expect(dead_code, reason = "the server steps it once it signs words"))]
+mod conductor;
 mod counting;
 mod database;
 mod error;

@@ -7,7 +7,9 @@ use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 
 use crate::messages::protocol::{FaultKind, NoUpdate, Problem, ProblemKind};
+use crate::model::Offer;
 use crate::model::incident::Incident;
+use crate::model::system::SystemTooOld;
 use crate::model::transfer::PEER_REGION;
 
 /// A language of the catalogue.
@@ -167,8 +169,13 @@ impl Texts {
     }
 
     /// Why there is no update.
-    pub fn no_update(&self, reason: NoUpdate) -> String {
+    pub fn no_update(&self, reason: &NoUpdate) -> String {
         self.get(match reason {
+            NoUpdate::SystemTooOld(SystemTooOld { needed, found }) => {
+                let sides = [("needed", needed.as_str()), ("found", found.as_str())];
+                return self.with("no-update-system-too-old", &sides);
+            }
+            NoUpdate::Recalled => "no-update-recalled",
             NoUpdate::Newest => "no-update-newest",
             NoUpdate::Skipped => "no-update-skipped",
             NoUpdate::FailedHere => "no-update-failed-here",
@@ -178,6 +185,19 @@ impl Texts {
             NoUpdate::Installed => "no-update-installed",
             NoUpdate::OnlyWhole => "no-update-only-whole",
         })
+    }
+
+    /// Why an offer is more than one: the version in use is recalled, or the release is mandatory.
+    pub fn obligation(&self, offer: &Offer) -> Option<String> {
+        if let Some(recalled) = &offer.recalled {
+            let text = self.with("recalled", &[("version", &recalled.version.to_string())]);
+            let because = self.with("recalled-because", &[("reason", &recalled.reason)]);
+            let has_reason = !recalled.reason.is_empty();
+            let sentences = [text.as_str(), because.as_str()];
+            return Some(self.paragraph(&sentences[..if has_reason { 2 } else { 1 }]));
+        }
+        let binds = offer.signed.release.mandatory && offer.current.is_some();
+        binds.then(|| self.get("mandatory"))
     }
 
     /// An incident in a sentence or two, with dates of the time zone.

@@ -16,6 +16,7 @@ pub(crate) fn offer() -> Box<Offer> {
         notes: String::new(),
         nodes: Vec::new(),
         estimated_seconds: None,
+        recalled: None,
         file: None,
     })
 }

@@ -20,6 +20,7 @@ pub use repaired::{DamagedItem, How, Repaired, RepairedItem};
 pub use versions::{DiskUse, FilesHeld, FolderUse, InstalledVersion, RetainedFiles};
 
 use crate::model::incident::Incident;
+use crate::model::system::SystemTooOld;
 pub use crate::model::transfer::{FaultKind, NodeFault, NodeProgress, NodeState};
 use crate::model::{ContainerId, Offer, Version};
 
@@ -195,6 +196,7 @@ pub enum Phase {
     /// There is nothing to do.
     UpToDate {
         /// Why there is nothing to do.
+        #[serde(flatten)]
         reason: NoUpdate,
         /// The active version; `None` before the first installation.
         current: Option<Version>,
@@ -354,8 +356,8 @@ impl SwapBlocker {
 }
 
 /// Why there is nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
 pub enum NoUpdate {
     /// The newest release is installed.
     Newest,
@@ -373,6 +375,11 @@ pub enum NoUpdate {
     Installed,
     /// The newer release needs a full update, which the settings do not allow.
     OnlyWhole,
+    /// The newer release needs a newer system than this one.
+    SystemTooOld(SystemTooOld),
+    /// The publisher has recalled the active version, and nothing that could take its place is to
+    /// be had.
+    Recalled,
 }
 
 /// The progress of a download.

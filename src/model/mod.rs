@@ -5,6 +5,7 @@
 //! In: text and JSON. Out: checked values. Never: does I/O, reads the clock or the environment,
 //! imports another room of this crate.
 
+pub mod audience;
 mod der;
 pub mod digest;
 pub(crate) mod document_type;
@@ -29,10 +30,13 @@ pub mod readable;
 pub mod release;
 pub(crate) mod replaced_program;
 pub(crate) mod report;
+pub mod rollout_plan;
 pub mod session;
+pub mod system;
 pub(crate) mod text;
 pub mod transfer;
 pub mod version;
+pub mod version_range;
 pub mod version_tree;
 
 pub use digest::{Digest, Hasher};

@@ -28,9 +28,21 @@ pub struct Offer {
     /// Estimated seconds of the download, from this client's measurements of its nodes; `None`
     /// before any measurement.
     pub estimated_seconds: Option<u64>,
+    /// Why it is offered in place of the active version, if that one is recalled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<RecalledVersion>,
     /// The bundle that contains it, for [`super::plan::UpdateStrategy::File`].
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::readable::optional")]
     pub file: Option<PathBuf>,
+}
+
+/// A version that the publisher has recalled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecalledVersion {
+    /// The version that is left.
+    pub version: Version,
+    /// The publisher's reason, in the best available language; empty if there is none.
+    pub reason: String,
 }
 
 impl Offer {
@@ -39,8 +51,10 @@ impl Offer {
         &self.signed.release.container.version
     }
 
-    /// The newer active version that it would replace; `None` if it is no step back.
+    /// The newer active version that it would replace at a person's wish; `None` if it is no step
+    /// back, or one that the publisher wants.
     pub fn replaces_newer(&self) -> Option<&Version> {
-        self.current.as_ref().filter(|current| *current > self.version())
+        let is_wish = self.recalled.is_none();
+        self.current.as_ref().filter(|current| is_wish && *current > self.version())
     }
 }

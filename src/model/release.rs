@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::hot_swap::HotSwap;
-use super::platform::{ContainerId, Platform};
+use super::platform::ContainerId;
+use super::rollout_plan::RolloutPlan;
+use super::system::SystemVersions;
 use super::version::Version;
 
 /// The description of one package. The publisher writes it, and the targets role signs it. Fields
@@ -46,6 +48,19 @@ pub struct Release {
     /// Oldest launcher that can install it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_launcher: Option<Version>,
+    /// How it reaches more installations step by step; with a plan, the share above holds for
+    /// launchers that know no plans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<RolloutPlan>,
+    /// Whether an older installation passes through it before it is offered a newer one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub watershed: bool,
+    /// The oldest systems that it runs on.
+    #[serde(default, skip_serializing_if = "SystemVersions::is_none")]
+    pub system: SystemVersions,
+    /// Whether installations that have it go to another version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<Recall>,
     /// Which changes a running app can take over; absent if the publisher gave no patterns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hot_swap: Option<HotSwap>,
@@ -53,6 +68,16 @@ pub struct Release {
     /// any).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,
+}
+
+/// A release that is bad: installations that have it go to another version, also to an older one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recall {
+    /// The version that takes its place.
+    pub to: Version,
+    /// Why, by language tag (`zh-CN`, `en`; empty for any).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reason: BTreeMap<String, String>,
 }
 
 /// Where one of a package's own documents (manifest, index) lies in the package, with its size and
@@ -107,37 +132,53 @@ impl Release {
             halted: false,
             minimum_version: None,
             minimum_launcher: None,
+            plan: None,
+            watershed: false,
+            system: SystemVersions::default(),
+            recalled: None,
             hot_swap: None,
             notes: BTreeMap::new(),
         }
     }
 
-    /// Whether it is not halted, and directly reachable from `current` (`None`: a first install).
+    /// Whether it is not halted or recalled, and directly reachable from `current` (`None`: a first install).
     pub fn open_to(&self, current: Option<&Version>) -> bool {
         let reachable = match (&self.minimum_version, current) {
             (Some(minimum), Some(current)) => current >= minimum,
             _ => true,
         };
-        !self.halted && reachable
+        !self.halted && self.recalled.is_none() && reachable
     }
 
     /// The notes for a reader of these languages, in order of preference: exactly such a tag,
     /// otherwise the same language of another region, the notes for any language, English notes, or
     /// any notes. Returns the language tag and the target.
     pub fn notes_in(&self, wanted: &[String]) -> Option<(&str, &str)> {
-        let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();
-        let find = |matches: &dyn Fn(&str) -> bool| self.notes.iter().find(|(tag, _)| matches(tag));
-        let same = |wanted: &String| find(&|tag| tag.eq_ignore_ascii_case(wanted));
-        let similar =
-            |wanted: &String| find(&|tag| !tag.is_empty() && primary(tag) == primary(wanted));
-        let by_language = wanted.iter().find_map(|wanted| same(wanted).or_else(|| similar(wanted)));
-        let found = by_language
-            .or_else(|| find(&str::is_empty))
-            .or_else(|| find(&|tag| primary(tag) == "en"));
-        found
-            .or_else(|| self.notes.iter().next())
-            .map(|(tag, target)| (tag.as_str(), target.as_str()))
+        in_language(&self.notes, wanted)
     }
+}
+
+impl Recall {
+    /// The reason for a reader of these languages; empty if there is none.
+    pub fn reason_in(&self, wanted: &[String]) -> &str {
+        in_language(&self.reason, wanted).map_or("", |(_, reason)| reason)
+    }
+}
+
+/// The text for a reader of these languages, with its tag: exactly such a tag, otherwise the same
+/// language of another region, the text for any language, English, or any.
+fn in_language<'a>(
+    texts: &'a BTreeMap<String, String>,
+    wanted: &[String],
+) -> Option<(&'a str, &'a str)> {
+    let primary = |tag: &str| tag.split(['-', '_']).next().unwrap_or(tag).to_ascii_lowercase();
+    let find = |matches: &dyn Fn(&str) -> bool| texts.iter().find(|(tag, _)| matches(tag));
+    let same = |wanted: &String| find(&|tag| tag.eq_ignore_ascii_case(wanted));
+    let similar = |wanted: &String| find(&|tag| !tag.is_empty() && primary(tag) == primary(wanted));
+    let by_language = wanted.iter().find_map(|wanted| same(wanted).or_else(|| similar(wanted)));
+    let found =
+        by_language.or_else(|| find(&str::is_empty)).or_else(|| find(&|tag| primary(tag) == "en"));
+    found.or_else(|| texts.iter().next()).map(|(tag, text)| (tag.as_str(), text.as_str()))
 }
 
 /// All installations, in thousandths.
@@ -158,37 +199,6 @@ fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// The facts of an installation that decide which release it gets.
-#[derive(Clone, Debug)]
-pub struct Audience<'a> {
-    /// The app's name.
-    pub app: &'a str,
-    /// The platform of the installation.
-    pub platform: &'a Platform,
-    /// The channel that it follows.
-    pub channel: &'a str,
-    /// The active version; `None` before the first install.
-    pub current: Option<&'a Version>,
-    /// A stable random text of this installation.
-    pub installation_id: &'a str,
-    /// Versions that the user skipped, or that failed on this computer.
-    pub skipped: &'a [Version],
-}
-
-/// The result of choosing a release.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice<'a> {
-    Offer(&'a SignedRelease),
-    /// The newest release is installed.
-    UpToDate,
-    /// A newer release exists, but the user skipped it or it failed on this computer.
-    Skipped(&'a SignedRelease),
-    /// A newer release exists, but its rollout has not reached this installation, or was halted.
-    NotYet(&'a SignedRelease),
-    /// The repository has no release for this app, platform and channel.
-    Nothing,
-}
-
 /// A release with the signed length and digest of its package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedRelease {
@@ -206,74 +216,6 @@ impl SignedRelease {
     /// Where nodes serve the package, relative to their base address.
     pub fn location(&self) -> String {
         format!("targets/{}.{}", self.hash, self.target)
-    }
-}
-
-/// The versions that are not offered to a user who skipped `skipped`: those, and every version
-/// older than the newest of them that is still available. A mandatory release is offered all the
-/// same.
-pub fn put_aside(releases: &[SignedRelease], skipped: &[Version]) -> Vec<Version> {
-    let version = |signed: &SignedRelease| signed.release.container.version.clone();
-    let is_skipped = |signed: &&SignedRelease| skipped.contains(&signed.release.container.version);
-    let newest = releases
-        .iter()
-        .filter(is_skipped)
-        .filter(|signed| !signed.release.halted)
-        .map(version)
-        .max();
-    let aside = |signed: &&SignedRelease| {
-        is_skipped(signed) || newest.as_ref() > Some(&signed.release.container.version)
-    };
-    releases.iter().filter(|signed| !signed.release.mandatory).filter(aside).map(version).collect()
-}
-
-impl Audience<'_> {
-    /// The release to offer among `releases`, never an older one than the active version; the same
-    /// question always gets the same answer.
-    pub fn choose<'a>(&self, releases: &'a [SignedRelease]) -> Choice<'a> {
-        let mut mine: Vec<&SignedRelease> =
-            releases.iter().filter(|signed| self.concerns(&signed.release)).collect();
-        mine.sort_by(|a, b| b.release.container.version.cmp(&a.release.container.version));
-        let newer = |signed: &&&SignedRelease| {
-            self.current.is_none_or(|current| signed.release.container.version > *current)
-        };
-        if mine.is_empty() {
-            return Choice::Nothing;
-        }
-        let candidates: Vec<&SignedRelease> = mine.iter().filter(newer).copied().collect();
-        let open = |signed: &&&SignedRelease| self.admitted(&signed.release);
-        let wanted =
-            |signed: &&&SignedRelease| !self.skipped.contains(&signed.release.container.version);
-        if let Some(offer) = candidates.iter().filter(open).find(wanted) {
-            Choice::Offer(offer)
-        } else if let Some(skipped) = candidates.iter().find(open) {
-            Choice::Skipped(skipped)
-        } else if let Some(closed) = candidates.first() {
-            Choice::NotYet(closed)
-        } else {
-            Choice::UpToDate
-        }
-    }
-
-    /// Whether app, platform and channel match.
-    fn concerns(&self, release: &Release) -> bool {
-        release.container.app.as_str() == self.app
-            && release.container.platform == *self.platform
-            && release.channel == self.channel
-    }
-
-    /// Whether it is inside the rollout, not halted, and reachable from the active version. A first
-    /// install follows the rollout as well: the same buckets decide for all installations.
-    fn admitted(&self, release: &Release) -> bool {
-        release.open_to(self.current) && self.bucket(&release.container) < release.rollout_permille
-    }
-
-    /// A number below 1000, fixed for this installation and release: a growing share only ever adds
-    /// installations.
-    fn bucket(&self, container: &ContainerId) -> u16 {
-        let digest = Digest::of(format!("{}\n{container}", self.installation_id).as_bytes());
-        let bytes: [u8; 8] = std::array::from_fn(|k| digest.as_bytes()[k]);
-        u16::try_from(u64::from_be_bytes(bytes) % 1000).unwrap_or(0)
     }
 }
 
@@ -300,102 +242,10 @@ impl Release {
 mod tests {
     use super::*;
 
-    fn release(version: &str, permille: u16) -> SignedRelease {
-        let container: ContainerId = format!("sample_{version}_Linux_x86_64").parse().unwrap();
-        SignedRelease {
-            target: format!("{container}.kuzflow"),
-            length: 1,
-            hash: Digest::of(b""),
-            release: Release { container, rollout_permille: permille, ..Release::sample(version) },
-        }
-    }
-
-    fn choose<'a>(
-        releases: &'a [SignedRelease],
-        current: Option<&str>,
-        skipped: &[Version],
-        id: &str,
-    ) -> Choice<'a> {
-        let platform = "Linux_x86_64".parse().unwrap();
-        let current = current.map(|text| text.parse().unwrap());
-        Audience {
-            app: "sample",
-            platform: &platform,
-            channel: "stable",
-            current: current.as_ref(),
-            installation_id: id,
-            skipped,
-        }
-        .choose(releases)
-    }
-
-    #[test]
-    fn the_newest_newer_release_is_offered() {
-        let releases = [release("1.0.0", 1000), release("1.10.0", 1000), release("1.9.0", 1000)];
-        assert_eq!(choose(&releases, Some("1.0.0"), &[], "i"), Choice::Offer(&releases[1]));
-        assert_eq!(choose(&releases, None, &[], "i"), Choice::Offer(&releases[1]));
-        assert_eq!(choose(&releases, Some("1.10.0"), &[], "i"), Choice::UpToDate);
-        assert_eq!(choose(&releases, Some("2.0.0"), &[], "i"), Choice::UpToDate);
-        assert_eq!(
-            choose(&releases, Some("1.9.0"), &[Version::new(1, 10, 0)], "i"),
-            Choice::Skipped(&releases[1])
-        );
-    }
-
-    #[test]
-    fn who_skips_a_version_is_not_offered_an_older_one_instead() {
-        let mut releases = [release("1.1.0", 1000), release("1.2.0", 1000), release("1.3.0", 1000)];
-        let skipped = [Version::new(1, 2, 0)];
-        assert_eq!(put_aside(&releases, &[]), []);
-        assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 1, 0), Version::new(1, 2, 0)]);
-        let aside = put_aside(&releases, &skipped);
-        assert_eq!(
-            choose(&releases, Some("1.0.0"), &aside, "i"),
-            Choice::Offer(&releases[2]),
-            "the newer one is"
-        );
-        // The skipped release is withdrawn: the older one takes its place.
-        releases[1].release.halted = true;
-        assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 2, 0)]);
-        releases[1].release.halted = false;
-        releases[0].release.mandatory = true;
-        assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 2, 0)]);
-        assert_eq!(put_aside(&releases, &[Version::new(9, 9, 9)]), []);
-    }
-
-    #[test]
-    fn another_product_platform_or_channel_is_nothing() {
-        let mut beta = release("2.0.0", 1000);
-        beta.release.channel = "beta".to_owned();
-        let mut windows = release("2.0.0", 1000);
-        windows.release.container.platform = "Windows_AMD64".parse().unwrap();
-        let mut other = release("2.0.0", 1000);
-        other.release.container.app = "other".parse().unwrap();
-        assert_eq!(choose(&[beta, windows, other], Some("1.0.0"), &[], "i"), Choice::Nothing);
-    }
-
-    #[test]
-    fn a_rollout_is_stable_and_only_grows() {
-        let admitted = |permille: u16, id: &str| {
-            matches!(
-                choose(&[release("2.0.0", permille)], Some("1.0.0"), &[], id),
-                Choice::Offer(_)
-            )
-        };
-        let ids: Vec<String> = (0..2000).map(|n| format!("installation-{n}")).collect();
-        let share = ids.iter().filter(|id| admitted(250, id)).count();
-        assert!((400..600).contains(&share), "{share} of 2000 in a rollout of a quarter");
-        assert!(ids.iter().all(|id| !admitted(250, id) || admitted(500, id)));
-        assert!(ids.iter().all(|id| !admitted(0, id) && admitted(1000, id)));
-        let mut halted = release("2.0.0", 1000);
-        halted.release.halted = true;
-        assert!(matches!(choose(&[halted], Some("1.0.0"), &[], "i"), Choice::NotYet(_)));
-    }
-
     #[test]
     fn notes_are_given_in_the_nearest_language() {
         let notes = |tags: &[&str], language: &str| {
-            let mut release = release("1.0.0", 1000).release;
+            let mut release = Release::sample("1.0.0");
             release.notes =
                 tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}"))).collect();
             release.notes_in(&[language.to_owned()]).map(|(_, target)| target.to_owned())
@@ -409,22 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn a_minimum_version_closes_the_direct_path() {
-        let mut far = release("3.0.0", 1000);
-        far.release.minimum_version = Some(Version::new(2, 0, 0));
-        let releases = [far, release("2.0.0", 1000)];
-        assert_eq!(choose(&releases, Some("1.0.0"), &[], "i"), Choice::Offer(&releases[1]));
-        assert_eq!(choose(&releases, Some("2.0.0"), &[], "i"), Choice::Offer(&releases[0]));
-    }
-
-    #[test]
     fn notes_fall_back_from_tag_to_language_to_anything() {
         let best = |tags: &[&str], wanted: &[&str]| {
-            let mut signed = release("1.0.0", 1000);
-            signed.release.notes =
+            let mut release = Release::sample("1.0.0");
+            release.notes =
                 tags.iter().map(|tag| ((*tag).to_owned(), format!("notes.{tag}.md"))).collect();
             let wanted: Vec<String> = wanted.iter().map(|tag| (*tag).to_owned()).collect();
-            signed.release.notes_in(&wanted).map(|(tag, _)| tag.to_owned())
+            release.notes_in(&wanted).map(|(tag, _)| tag.to_owned())
         };
         assert_eq!(best(&["en", "zh-CN"], &["zh-cn"]).as_deref(), Some("zh-CN"));
         assert_eq!(best(&["en", "zh-CN"], &["zh-TW"]).as_deref(), Some("zh-CN"));

@@ -181,7 +181,8 @@ pub(crate) struct Report {
     /// The kind of problem, for `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// How the app failed to come up, for `rolled_back`.
+    /// How the app failed to come up, for `rolled_back`; `recalled`, for a `switched` that followed a
+    /// recall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The app's exit status, if it crashed.
@@ -257,7 +258,7 @@ impl Report {
     pub(crate) fn detail(&self) -> &str {
         let detail = match self.kind {
             ReportKind::Failed => &self.problem,
-            ReportKind::RolledBack => &self.reason,
+            ReportKind::RolledBack | ReportKind::Switched => &self.reason,
             ReportKind::Started | ReportKind::Fetched => &self.way,
             _ => &None,
         };

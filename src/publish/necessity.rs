@@ -22,6 +22,17 @@ pub enum Need {
         /// The release that those installations cannot reach directly.
         to: Version,
     },
+    /// Older installations pass through it.
+    Watershed,
+    /// It is the newest that runs on systems too old for the newer ones.
+    OldSystems,
+    /// Installations that have it learn here that it is recalled.
+    Recalled,
+    /// It takes the place of a recalled release.
+    InPlaceOf {
+        /// The recalled release.
+        bad: Version,
+    },
     /// It is newer than the release that every installation may have, and its rollout has not
     /// begun.
     Waiting,
@@ -35,6 +46,10 @@ impl fmt::Display for Need {
             Self::TransactionStep { to } => {
                 write!(f, "older installations get to {to} by way of it")
             }
+            Self::Watershed => f.write_str("older installations pass through it"),
+            Self::OldSystems => f.write_str("it is the newest for some older systems"),
+            Self::Recalled => f.write_str("installations that have it learn that it is recalled"),
+            Self::InPlaceOf { bad } => write!(f, "it takes the place of {bad}, which is recalled"),
             Self::Waiting => f.write_str("it waits for its rollout"),
         }
     }
@@ -102,7 +117,43 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
         let need = if release.rollout_permille > 0 { Need::RollingOut } else { Need::Waiting };
         needed.entry(release.container.clone()).or_insert(need);
     }
+    for (release, need) in watersheds(kind).chain(recalls(kind)).chain(for_old_systems(&open)) {
+        needed.entry(release.container.clone()).or_insert(need);
+    }
     needed
+}
+
+fn watersheds<'a>(kind: &'a [&'a Release]) -> impl Iterator<Item = (&'a Release, Need)> {
+    let marked = kind.iter().filter(|release| release.watershed);
+    marked.map(|release| (*release, Need::Watershed))
+}
+
+/// Recalled releases, and what takes their places.
+fn recalls<'a>(kind: &'a [&'a Release]) -> impl Iterator<Item = (&'a Release, Need)> {
+    let bad = kind.iter().filter_map(|bad| Some((*bad, bad.recalled.as_ref()?)));
+    bad.flat_map(|(bad, recall)| {
+        let instead = kind.iter().filter(|release| release.container.version == recall.to);
+        let version = bad.container.version.clone();
+        let instead = instead.map(move |to| (*to, Need::InPlaceOf { bad: version.clone() }));
+        std::iter::once((bad, Need::Recalled)).chain(instead)
+    })
+}
+
+/// The releases that run on a system which is too old for each newer one.
+fn for_old_systems<'a>(open: &'a [&'a Release]) -> impl Iterator<Item = (&'a Release, Need)> {
+    let all: Vec<&'a Release> =
+        open.iter().filter(|release| release.rollout_permille == 1000).copied().collect();
+    let mut newer: Vec<&Release> = Vec::new();
+    let mut found = Vec::new();
+    for release in all {
+        if !newer.is_empty()
+            && newer.iter().all(|newer| newer.system.need_more_than(&release.system))
+        {
+            found.push((release, Need::OldSystems));
+        }
+        newer.push(release);
+    }
+    found.into_iter()
 }
 
 /// The states of an installation that differ in what it is offered.
@@ -124,6 +175,7 @@ fn starts<'a>(open: &[&'a Release]) -> Vec<Start<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::release::Recall;
 
     fn share(version: &str, permille: u16) -> Release {
         Release { rollout_permille: permille, ..Release::sample(version) }
@@ -165,6 +217,32 @@ mod tests {
             reported(&[Release::sample("1.0.0"), Release::sample("2.0.0"), beta]),
             [offered("1.5.0"), offered("2.0.0")],
             "another channel"
+        );
+    }
+
+    #[test]
+    fn watersheds_recalls_and_releases_for_old_systems_are_needed() {
+        let system = serde_json::from_str(r#"{"glibc": "2.28"}"#).unwrap();
+        let recall = Recall { to: Version::new(1, 1, 0), reason: BTreeMap::new() };
+        let releases = [
+            Release::sample("1.0.0"),
+            Release { watershed: true, ..Release::sample("1.0.5") },
+            Release::sample("1.1.0"),
+            Release { recalled: Some(recall), halted: true, ..Release::sample("1.2.0") },
+            Release::sample("1.3.0"),
+            Release { system, ..Release::sample("2.0.0") },
+            Release { system, ..Release::sample("2.1.0") },
+        ];
+        let need = |version: &str, need: Need| (version.to_owned(), need);
+        assert_eq!(
+            reported(&releases),
+            [
+                need("1.0.5", Need::Watershed),
+                need("1.1.0", Need::InPlaceOf { bad: Version::new(1, 2, 0) }),
+                need("1.2.0", Need::Recalled),
+                need("1.3.0", Need::OldSystems),
+                need("2.1.0", Need::Offered),
+            ]
         );
     }
 

@@ -15,6 +15,7 @@ use super::launcher::launcher_of;
 use super::patches::hash_of;
 use super::project::Project;
 use super::repository::{Notes, PackageToPublish, read_notes};
+use super::rollout_change::check_watersheds;
 use super::terms::{self, Remark, Standing, Terms};
 use super::transaction::{Transaction, TransactionStep};
 use crate::model::version_tree::FileState;
@@ -155,6 +156,7 @@ impl Project {
         };
         let (standing, mut remarks) =
             terms::decide(&mut package.release, terms, published, &siblings, notes_differ);
+        check_watersheds(&package.release, &releases)?;
         // Without this word, whoever has edited kuzflow.toml would take the new rules for
         // published.
         let rules = self.settings().incremental_update.hot_swap();

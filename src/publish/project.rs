@@ -423,6 +423,7 @@ impl Project {
             display_name: self.settings.display_name.clone(),
             channel: self.settings.channel.clone(),
             region: "Global".to_owned(),
+            ring: String::new(),
             nodes,
             api,
             update: UpdateSettings::default(),

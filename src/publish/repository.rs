@@ -13,6 +13,7 @@ use super::entries::{file_of, release_of, target, target_name};
 use super::error::{PublishError, at};
 use super::keys::Keyring;
 use super::project::Project;
+use super::rollout_change::RolloutChange;
 use super::transaction::{Transaction, TransactionStep, digest_of};
 use crate::model::release::MAX_DOCUMENT_BYTES;
 use crate::model::{ContainerId, Digest, Manifest, Release, Version};
@@ -43,17 +44,6 @@ pub(super) enum Notes {
     Retained,
     /// Nothing of the release changes.
     Untouched,
-}
-
-/// A change of a release's rollout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RolloutChange {
-    /// Share of installations that may see it, in thousandths.
-    Permille(u16),
-    /// No new installs.
-    Halt,
-    /// Ends a halt: installs again, up to the previous share.
-    Resume,
 }
 
 impl Project {
@@ -87,14 +77,11 @@ impl Project {
         keyring: &Keyring,
         now: Time,
     ) -> Result<Transaction, PublishError> {
-        if matches!(change, RolloutChange::Permille(share) if share > 1000) {
-            return Err(PublishError::Options(
-                "a rollout is a share of 0 to 1000 thousandths".to_owned(),
-            ));
-        }
+        change.check()?;
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
         let mut targets = current.content();
+        let others: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
         let mut found = false;
         for target in targets.targets.values_mut() {
             let Some(mut release) =
@@ -103,11 +90,7 @@ impl Project {
                 continue;
             };
             found = true;
-            match change {
-                RolloutChange::Permille(share) => release.rollout_permille = share,
-                RolloutChange::Halt => release.halted = true,
-                RolloutChange::Resume => release.halted = false,
-            }
+            change.apply(&mut release, &others)?;
             target.custom.insert(RELEASE_KEY.to_owned(), to_value(&release)?);
         }
         if !found {

@@ -17,6 +17,7 @@ use crate::model::Node;
 use crate::model::document_type::DocumentType;
 use crate::model::node::redacted;
 use crate::model::platform::AppName;
+use crate::model::system::SystemVersions;
 use crate::settings::incremental::{self, PUBLISHER_EXAMPLE};
 use crate::settings::{Fallback, IncrementalUpdate, Performance};
 
@@ -49,6 +50,8 @@ pub struct ProjectSettings {
     pub runtimes: Runtimes,
     /// The channel of a release for which the publisher names none.
     pub channel: String,
+    /// The oldest systems that new releases run on.
+    pub system: SystemVersions,
     /// How long signatures last.
     pub lifetimes: Lifetimes,
     /// Whether and how patches are made.
@@ -78,6 +81,8 @@ struct Written {
     runtimes: Runtimes,
     #[serde(default = "stable")]
     channel: String,
+    #[serde(default)]
+    system: SystemVersions,
     #[serde(default)]
     lifetimes: Lifetimes,
     #[serde(default)]
@@ -168,6 +173,7 @@ impl TryFrom<Written> for ProjectSettings {
             recipe,
             runtimes: written.runtimes,
             channel: written.channel,
+            system: written.system,
             lifetimes: written.lifetimes,
             incremental_update: written.incremental_update,
             performance: written.performance,
@@ -184,6 +190,8 @@ impl TryFrom<Written> for ProjectSettings {
 struct Rest {
     #[serde(skip_serializing_if = "Runtimes::is_empty")]
     runtimes: Runtimes,
+    #[serde(skip_serializing_if = "SystemVersions::is_none")]
+    system: SystemVersions,
     lifetimes: Lifetimes,
     #[serde(skip_serializing_if = "incremental::is_default")]
     incremental_update: IncrementalUpdate,
@@ -228,6 +236,7 @@ impl ProjectSettings {
             recipe: Recipe::default(),
             runtimes: Runtimes::default(),
             channel: stable(),
+            system: SystemVersions::default(),
             lifetimes: Lifetimes::default(),
             incremental_update: IncrementalUpdate::default(),
             performance: Performance::default(),
@@ -253,6 +262,7 @@ impl ProjectSettings {
         let app = self.recipe.to_toml(&self.app, &self.display_name)?;
         let rest = Rest {
             runtimes: self.runtimes.clone(),
+            system: self.system,
             lifetimes: self.lifetimes,
             incremental_update: self.incremental_update.clone(),
             performance: self.performance.clone(),

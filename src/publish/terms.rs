@@ -6,6 +6,9 @@
 
 use std::fmt;
 
+use crate::model::launcher::own_version;
+use crate::model::rollout_plan::RolloutPlan;
+use crate::model::system::SystemVersions;
 use crate::model::{ContainerId, Launcher, Release, Version};
 
 /// The terms that the publisher requests; `None` requests nothing.
@@ -21,6 +24,12 @@ pub struct Terms {
     pub minimum_version: Option<Version>,
     /// The oldest launcher that can install it.
     pub minimum_launcher: Option<Version>,
+    /// How it reaches more installations step by step.
+    pub plan: Option<RolloutPlan>,
+    /// Whether older installations pass through it before they are offered a newer one.
+    pub watershed: Option<bool>,
+    /// The oldest systems that it runs on.
+    pub system: Option<SystemVersions>,
     /// Whether to change a published release: exactly the values given here.
     pub again: bool,
 }
@@ -87,13 +96,35 @@ pub(super) fn decide(
 }
 
 fn apply(release: &mut Release, terms: &Terms) {
-    let Terms { channel, rollout_permille, mandatory, minimum_version, minimum_launcher, again: _ } =
+    let Terms { channel, rollout_permille, mandatory, minimum_version, minimum_launcher, .. } =
         terms;
+    let Terms { plan, watershed, system, .. } = terms;
     release.channel = channel.clone().unwrap_or_else(|| release.channel.clone());
-    release.rollout_permille = rollout_permille.unwrap_or(release.rollout_permille);
+    if let Some(share) = rollout_permille {
+        follow_share(release, *share);
+    }
+    if let Some(plan) = plan {
+        follow_plan(release, plan.clone());
+    }
+    release.watershed = watershed.unwrap_or(release.watershed);
+    release.system = system.map_or(release.system, |system| system.of(&release.container.platform));
     release.mandatory = mandatory.unwrap_or(release.mandatory);
     release.minimum_version = minimum_version.clone().or(release.minimum_version.take());
     release.minimum_launcher = minimum_launcher.clone().or(release.minimum_launcher.take());
+}
+
+/// One share for all, at once: a plan ends with it.
+pub(super) fn follow_share(release: &mut Release, permille: u16) {
+    (release.rollout_permille, release.plan) = (permille, None);
+}
+
+/// A plan. A launcher that knows no plans stays with the share of the stage that is signed as
+/// reached, until the plan ends.
+pub(super) fn follow_plan(release: &mut Release, plan: RolloutPlan) {
+    if let Some(stage) = plan.stages().get(plan.signed_stage()) {
+        release.rollout_permille = stage.permille;
+    }
+    release.plan = Some(plan);
 }
 
 /// The terms of a new package. The terms of its version on another platform hold here as well: a
@@ -106,12 +137,26 @@ fn begin(release: &mut Release, terms: &Terms, siblings: &[&Release]) -> Vec<Rem
             release.halted = true;
             inherit("halted".to_owned());
         }
+        if let Some(bad) = siblings.iter().find(|sibling| sibling.recalled.is_some()) {
+            release.recalled = bad.recalled.clone();
+            inherit("recalled".to_owned());
+        }
+        if siblings.iter().all(|sibling| sibling.watershed) && terms.watershed.is_none() {
+            release.watershed = true;
+            inherit("watershed".to_owned());
+        }
         let share = siblings
             .iter()
             .map(|sibling| sibling.rollout_permille)
             .min()
             .unwrap_or(release.rollout_permille);
-        if share != release.rollout_permille && terms.rollout_permille.is_none() {
+        let asks = terms.rollout_permille.is_some() || terms.plan.is_some();
+        if let Some(plan) = siblings.iter().find_map(|sibling| sibling.plan.clone())
+            && !asks
+        {
+            follow_plan(release, plan);
+            inherit("its plan".to_owned());
+        } else if share != release.rollout_permille && !asks {
             release.rollout_permille = share;
             inherit(percent(share));
         }
@@ -151,6 +196,18 @@ fn ignored(terms: &Terms, published: &Release, notes_differ: bool) -> Vec<Remark
         let stays = if published.mandatory { "it stays mandatory" } else { "it stays optional" };
         ignore("--mandatory", stays.to_owned(), AGAIN);
     }
+    if terms.plan.is_some() && terms.plan != published.plan {
+        let stays = if published.plan.is_some() { "its plan stays" } else { "it has no plan" };
+        ignore("--plan", stays.to_owned(), ROLLOUT);
+    }
+    if terms.watershed.is_some_and(|watershed| watershed != published.watershed) {
+        let stays = if published.watershed { "it stays a watershed" } else { "it stays none" };
+        ignore("--watershed", stays.to_owned(), AGAIN);
+    }
+    let of_platform = |system: SystemVersions| system.of(&published.container.platform);
+    if terms.system.is_some_and(|system| of_platform(system) != published.system) {
+        ignore("--system", "the systems it needs stay".to_owned(), AGAIN);
+    }
     let other =
         |asked: &Option<Version>, stands: &Option<Version>| asked.is_some() && asked != stands;
     let stays = |stands: &Option<Version>| {
@@ -189,6 +246,7 @@ pub(super) fn reach(
     let version = &container.version;
     let is_first_in_channel = others.is_empty() && release.channel != usual_channel;
     let reasons = [
+        unknown_to_old_launchers(release),
         behind_a_newer(version, &others),
         held_back(release),
         without_a_step(release, &others),
@@ -201,6 +259,27 @@ pub(super) fn reach(
         }),
     ];
     reasons.into_iter().flatten().map(Remark::Unreached).collect()
+}
+
+/// What launchers of an earlier kuzflow do not know, and do not obey.
+fn unknown_to_old_launchers(release: &Release) -> Option<String> {
+    let version = &release.container.version;
+    let own = own_version();
+    if release.minimum_launcher.as_ref().is_some_and(|minimum| *minimum >= own) {
+        return None;
+    }
+    let keeps_out = format!("--minimum-launcher {own} has them update themselves first");
+    if release.watershed {
+        Some(format!(
+            "launchers that were built before watersheds go past {version}: for them, publish what comes after it with --minimum-version {version}"
+        ))
+    } else if !release.system.is_none() {
+        Some(format!(
+            "launchers that were built before minimum systems install {version} on any system: {keeps_out}"
+        ))
+    } else {
+        None
+    }
 }
 
 /// A newer release that is offered instead.
@@ -226,7 +305,9 @@ fn behind_a_newer(version: &Version, others: &[&Release]) -> Option<String> {
 /// The release itself is offered to nobody.
 fn held_back(release: &Release) -> Option<String> {
     let version = &release.container.version;
-    if release.halted {
+    if let Some(recall) = &release.recalled {
+        Some(format!("{version} is recalled to {}: nobody is offered it", recall.to))
+    } else if release.halted {
         Some(format!("{version} is halted: nobody is offered it until `{ROLLOUT} --resume`"))
     } else if release.rollout_permille == 0 {
         Some(format!(
@@ -303,10 +384,26 @@ pub(crate) fn percent(permille: u16) -> String {
 
 /// The state of a release in a few words: `stable, 10 %, halted`.
 pub(crate) fn in_words(release: &Release) -> String {
-    let mut words = vec![release.channel.clone(), percent(release.rollout_permille)];
+    let share = match &release.plan {
+        None => percent(release.rollout_permille),
+        Some(plan) => planned(plan),
+    };
+    let mut words = vec![release.channel.clone(), share];
+    words.extend(release.watershed.then(|| "watershed".to_owned()));
+    words.extend(release.recalled.as_ref().map(|recall| format!("recalled to {}", recall.to)));
     words.extend(release.halted.then(|| "halted".to_owned()));
     words.extend(release.mandatory.then(|| "mandatory".to_owned()));
     words.join(", ")
+}
+
+/// A plan in a few words: `plan of 1 %, 10 %, 100 %`, with the stage that is signed as reached.
+fn planned(plan: &RolloutPlan) -> String {
+    let shares: Vec<String> = plan.stages().iter().map(|stage| percent(stage.permille)).collect();
+    let reached = match plan.signed_stage() {
+        0 => String::new(),
+        stage => format!(" from stage {}", stage + 1),
+    };
+    format!("plan of {}{reached}", shares.join(", "))
 }
 
 impl Remark {

@@ -41,6 +41,8 @@ pub(crate) enum Happening {
     Installed(Way),
     /// A version became the active one.
     Switched(Version),
+    /// It did so in place of a recalled one.
+    Recalled(Version),
     /// The app came up in a version that had to prove itself.
     Up(Version),
     /// The app did not come up in `from`; `to` is active again.
@@ -52,13 +54,18 @@ pub(crate) enum Happening {
 }
 
 impl Happening {
+    /// A version became the active one; `was_recalled` is whether the one before it is recalled.
+    pub(crate) const fn switched(version: Version, was_recalled: bool) -> Self {
+        if was_recalled { Self::Recalled(version) } else { Self::Switched(version) }
+    }
+
     pub(crate) const fn kind(&self) -> ReportKind {
         match self {
             Self::Offered(_) => ReportKind::Offered,
             Self::Started(_) => ReportKind::Started,
             Self::Fetched(..) => ReportKind::Fetched,
             Self::Installed(_) => ReportKind::Installed,
-            Self::Switched(_) => ReportKind::Switched,
+            Self::Switched(_) | Self::Recalled(_) => ReportKind::Switched,
             Self::Up(_) => ReportKind::Up,
             Self::RolledBack { .. } => ReportKind::RolledBack,
             Self::Failed { .. } => ReportKind::Failed,
@@ -71,7 +78,10 @@ impl Happening {
         match self {
             Self::Offered(way) | Self::Started(way) | Self::Fetched(way, _) => Some(&way.to),
             Self::Installed(way) | Self::Failed { way: Some(way), .. } => Some(&way.to),
-            Self::Switched(version) | Self::Up(version) | Self::Active(version) => Some(version),
+            Self::Switched(version)
+            | Self::Recalled(version)
+            | Self::Up(version)
+            | Self::Active(version) => Some(version),
             Self::RolledBack { from, .. } => Some(from),
             Self::Failed { way: None, .. } => None,
         }

@@ -191,6 +191,7 @@ fn complete(report: &mut Report, happening: &Happening) {
                 report.status = Some(*status);
             }
         }
+        Happening::Recalled(_) => report.reason = Some("recalled".to_owned()),
         _ => {}
     }
     report.nodes.truncate(REPORT_NODES);

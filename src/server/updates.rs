@@ -22,6 +22,7 @@ use super::refusal::Refusal;
 use super::repository::Catalogue;
 use super::state::ServerState;
 use super::{files, node_book};
+use crate::model::audience::next_watershed;
 use crate::model::platform::AppName;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Node, Platform, Version};
@@ -89,11 +90,17 @@ pub(super) async fn check_update(
     let platform: Platform = parsed("platform", question.platform.as_deref())?
         .ok_or_else(|| Refusal::bad("platform: missing, expected for example Linux_x86_64"))?;
     let catalogue = shared.repository.catalogue().await;
-    let releases = of_app_and_channel(&catalogue, &question)?;
+    let releases: Vec<&SignedRelease> = of_app_and_channel(&catalogue, &question)?
+        .filter(|signed| signed.release.container.platform == platform)
+        .collect();
+    let all = releases.iter().map(|signed| &signed.release);
+    let watershed = next_watershed(all, current.as_ref());
     let newest = releases
+        .iter()
         .filter(|signed| {
-            signed.release.container.platform == platform
-                && signed.release.open_to(current.as_ref())
+            let version = &signed.release.container.version;
+            signed.release.open_to(current.as_ref())
+                && watershed.is_none_or(|watershed| version <= watershed)
         })
         .max_by(|a, b| a.release.container.version.cmp(&b.release.container.version));
     let newer = newest.filter(|signed| {

@@ -13,7 +13,8 @@ use crate::mutex;
 use crate::store::hooks::{self, HookOptions};
 use crate::store::launch::{self, Call, RunningApp, Variable, Which};
 use crate::store::lock::HomeLock;
-use crate::store::switch::{self, SwitchOptions};
+use crate::store::resolution::resolve_for_start;
+use crate::store::switch::SwitchOptions;
 use crate::store::{Home, InstalledRecord, StoreError};
 use crate::threads;
 
@@ -253,14 +254,14 @@ pub(crate) fn start(
     let on_progress = |done, total| tell_progress(tell, done, total);
     let options = SwitchOptions { variable, on_progress: &on_progress, ..SwitchOptions::PLAIN };
     let hook_options = HookOptions { variable, ..HookOptions::PLAIN };
-    let mut chosen = switch::resolve_for_start(home, options)?;
+    let mut chosen = resolve_for_start(home, options)?;
     // A failure is in the log; without settings nobody would read a notice.
     let _ = hooks::run_if_due(home, &chosen.record, hook_options, || HomeLock::take(home));
     let started = launch_or_other(home, &chosen.record, Which::Active, call);
     if !matches!(started, Err(StoreError::Switched { .. })) {
         return started;
     }
-    chosen = switch::resolve_for_start(home, options)?;
+    chosen = resolve_for_start(home, options)?;
     launch_or_other(home, &chosen.record, Which::Active, call)
 }
 

@@ -25,7 +25,7 @@ use crate::model::{ContainerId, Version};
 use crate::reports::{self, Happening};
 use crate::store::launch::RunningApp;
 use crate::store::lock::RunningLock;
-use crate::store::{rollback, usage};
+use crate::store::{recall, rollback, usage};
 use crate::threads;
 
 /// How long an app that has announced its end may take, unless it asks its user something.
@@ -79,10 +79,12 @@ impl Starter {
         refuse_beside_an_app(&self.session)?;
         if let Some(id) = switch_to {
             let environment = &self.session.environment;
+            let was_recalled = recall::is_active_recalled(&environment.home);
             match choose(environment, id, false, &|event| self.emitter.emit(event)) {
                 Ok(chosen) if chosen.at_next_start => {}
                 Ok(chosen) => {
-                    reports::record_soon(environment, Happening::Switched(chosen.id.version));
+                    let happening = Happening::switched(chosen.id.version, was_recalled);
+                    reports::record_soon(environment, happening);
                 }
                 Err(problem) => {
                     tracing::error!(?problem, "the switch failed; starting the version before it");

@@ -28,8 +28,8 @@ use crate::messages::protocol::Event;
 use crate::model::incident::{Incident, LaunchFailure};
 use crate::reports::{self, Happening};
 use crate::store::launch::{self, Call, RunningApp, Which, WindowOwners, exit_code};
-use crate::store::switch::{self, Resolved};
-use crate::store::{InstalledRecord, Probation, StoreError};
+use crate::store::resolution::{Resolved, resolve_for_start};
+use crate::store::{InstalledRecord, Probation, StoreError, recall};
 use crate::threads;
 
 /// Interval between two checks of an app that is not known to be up.
@@ -66,8 +66,9 @@ fn start_once(
     app::tell_pending(session.home(), tell);
     let on_progress = |done, total| app::tell_progress(tell, done, total);
     let options = switching::options(&session.environment, &on_progress);
-    let resolved = switch::resolve_for_start(session.home(), options)?;
-    notice_switch(session, &resolved);
+    let was_recalled = recall::is_active_recalled(session.home());
+    let resolved = resolve_for_start(session.home(), options)?;
+    notice_switch(session, &resolved, was_recalled);
     notice_unreadable(session, &resolved);
     let chosen = resolved.record.container.clone();
     // Before the start is counted: a hook that a kill interrupts is no start that failed.
@@ -180,10 +181,11 @@ fn call<'a>(session: &'a AppSession, variables: &'a [(&'static str, OsString)]) 
 }
 
 /// Leaves a notice about a switch that was carried out before this start.
-fn notice_switch(session: &AppSession, resolved: &Resolved) {
+fn notice_switch(session: &AppSession, resolved: &Resolved, was_recalled: bool) {
     if let Some(Ok(_)) = &resolved.switched {
         let version = resolved.record.container.version.clone();
-        reports::record_soon(&session.environment, Happening::Switched(version));
+        let happening = Happening::switched(version, was_recalled);
+        reports::record_soon(&session.environment, happening);
     }
     match &resolved.switched {
         Some(Ok(carried_over)) if !carried_over.conflicts.is_empty() => {

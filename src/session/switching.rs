@@ -14,7 +14,7 @@ use crate::model::ContainerId;
 use crate::model::incident::Incident;
 use crate::store::lock::RunningLock;
 use crate::store::switch::{self, SwitchOptions};
-use crate::store::{StoreError, remove};
+use crate::store::{StoreError, recall, remove};
 
 /// From this amount of user files on the window shows the progress of carrying them over, bytes.
 pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
@@ -41,7 +41,7 @@ pub(crate) fn choose(
                 }
             };
             let (record, carried_over) =
-                match switch::switch(home, &id, options(environment, &on_progress), &lock) {
+                match recall::switch(home, &id, options(environment, &on_progress), &lock) {
                     // Another launcher has started the version to be left meanwhile: the switch
                     // waits for its end.
                     Err(StoreError::InUse { .. })

@@ -48,6 +48,9 @@ pub struct Settings {
     /// The user's region, for the first choice of nodes.
     #[serde(default = "global")]
     pub region: String,
+    /// The ring of this installation, for rollouts that name rings; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ring: String,
     /// Nodes that are always known, at least one; the repository's `nodes.json` may add more.
     pub nodes: Vec<Node>,
     /// The server that answers `check_update` with nodes close to the user. Optional: a static host

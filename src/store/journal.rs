@@ -370,7 +370,7 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn a_switch_that_waits_keeps_the_users_files_from_whatever_comes_next() {
-        use crate::store::switch::resolve_for_start;
+        use crate::store::resolution::resolve_for_start;
         use crate::store::{remove, rollback};
         let Prepared { fixture, journal, .. } = prepared();
         let (home, new) = (fixture.home.clone(), journal.container.clone());

@@ -155,6 +155,9 @@ pub(crate) struct HomeState {
     /// one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Version>,
+    /// Versions that the publisher has recalled, of those that are or were installed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recalled: Vec<Version>,
     /// A version that did not come up, while it is unknown whether its fallback does.
     #[serde(rename = "accused", skip_serializing_if = "Option::is_none")]
     pub failed_release: Option<FailedRelease>,

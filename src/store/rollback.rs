@@ -76,7 +76,7 @@ pub(crate) struct RollbackTarget {
 }
 
 impl RollbackTarget {
-    fn of(point: &Snapshot) -> Self {
+    pub(in crate::store) fn of(point: &Snapshot) -> Self {
         Self {
             container: point.container.clone(),
             point: Some(point.clone()),

@@ -71,10 +71,10 @@ impl CheckJob {
         let current = current(environment)?;
         let chosen = choice::choose(environment, &repository, &state, current.as_ref(), wanted)?;
         if !asked_for {
-            note_mandatory(environment, &mut state, &chosen)?;
+            note_what_binds(environment, &repository, &mut state, &chosen)?;
         }
-        let signed = match chosen {
-            CheckOutcome::Offer(signed) => signed.clone(),
+        let (signed, recalled) = match chosen {
+            CheckOutcome::Offer(signed, recalled) => (*signed, recalled),
             CheckOutcome::UpToDate(reason) => return Ok(Checked::Nothing { reason, current }),
         };
         refuse_old_launcher(&signed.release)?;
@@ -100,6 +100,7 @@ impl CheckJob {
             notes,
             nodes,
             estimated_seconds,
+            recalled,
             file: None,
         })))
     }
@@ -135,23 +136,28 @@ impl CheckJob {
     }
 }
 
-/// Remembers a mandatory release for the next start. One that is halted or installed no longer
-/// delays a start.
-fn note_mandatory(
+/// Remembers a mandatory release for the next start, and the recalled versions. A release that is
+/// halted or installed no longer delays a start.
+fn note_what_binds(
     environment: &Environment,
+    repository: &Repository,
     state: &mut HomeState,
-    chosen: &CheckOutcome<'_>,
+    chosen: &CheckOutcome,
 ) -> Result<(), Problem> {
     let mandatory = match chosen {
-        CheckOutcome::Offer(signed) if signed.release.mandatory => {
+        CheckOutcome::Offer(signed, _) if signed.release.mandatory => {
             Some(signed.release.container.version.clone())
         }
         _ => None,
     };
-    if state.mandatory == mandatory {
+    let installed = environment.home.installed().map_err(|error| problem::of_store(&error))?;
+    let installed: Vec<Version> =
+        installed.into_iter().map(|record| record.container.version).collect();
+    let recalled = choice::recalled_versions(environment, repository, state, &installed);
+    if state.mandatory == mandatory && state.recalled == recalled {
         return Ok(());
     }
-    state.mandatory = mandatory;
+    (state.mandatory, state.recalled) = (mandatory, recalled);
     environment.home.set_state(state).map_err(|error| problem::of_store(&error))
 }
 
@@ -221,11 +227,11 @@ fn prefetched(
         current.as_ref(),
         wanted,
     );
-    let CheckOutcome::Offer(signed) = chosen.ok()? else { return None };
+    let CheckOutcome::Offer(signed, recalled) = chosen.ok()? else { return None };
     if environment.home.record(&signed.release.container).is_err() {
         return None;
     }
-    let signed = signed.clone();
+    let signed = *signed;
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
     let plan = hot_swap::predict_hot_swap(
         environment,
@@ -242,6 +248,7 @@ fn prefetched(
         notes: String::new(),
         nodes: Vec::new(),
         estimated_seconds: None,
+        recalled,
         file: None,
     };
     Some(Checked::Offer(Box::new(offer)))

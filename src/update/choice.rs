@@ -4,106 +4,178 @@
 //! none. Never: the network or a file.
 
 use crate::environment::Environment;
+use crate::host;
 use crate::messages::problem;
 use crate::messages::protocol::{NoUpdate, Problem, ProblemKind};
-use crate::model::release::{Audience, Choice, Release, SignedRelease, put_aside};
+use crate::model::audience::{Audience, Choice, Words, next_watershed, put_aside};
+use crate::model::offer::RecalledVersion;
+use crate::model::release::{Release, SignedRelease};
+use crate::model::system::SystemVersions;
 use crate::model::{Platform, Version};
+use crate::plain;
 use crate::store::HomeState;
 use crate::trust::Repository;
 
+/// Longest reason of a recall that is shown, characters.
+const MAX_REASON_CHARACTERS: usize = 300;
+
 /// What the metadata has for this installation.
-pub(super) enum CheckOutcome<'a> {
-    Offer(&'a SignedRelease),
+pub(super) enum CheckOutcome {
+    Offer(Box<SignedRelease>, Option<RecalledVersion>),
     /// Nothing to offer.
     UpToDate(NoUpdate),
 }
 
+/// The facts of this installation that a choice needs, besides its state.
+pub(super) struct Facts {
+    platform: Platform,
+    system: SystemVersions,
+    words: Words,
+    unwanted: Vec<Version>,
+    unusable: Vec<Version>,
+}
+
+impl Facts {
+    pub(super) fn of(
+        environment: &Environment,
+        repository: &Repository,
+        state: &HomeState,
+    ) -> Self {
+        let mine: Vec<SignedRelease> = repository
+            .releases
+            .iter()
+            .filter(|signed| concerns(environment, signed))
+            .cloned()
+            .collect();
+        // The system is asked only where a release needs something of it.
+        let asks = mine.iter().any(|signed| !signed.release.system.is_none());
+        // A version that did not come up here, or was recalled, is not offered again.
+        let unusable = [state.failed.clone(), state.recalled.clone()].concat();
+        let aside = put_aside(&mine, &state.skipped);
+        Self {
+            platform: Platform::current(),
+            system: if asks { host::system_versions() } else { SystemVersions::default() },
+            words: Words::new(),
+            unwanted: aside.into_iter().chain(unusable.iter().cloned()).collect(),
+            unusable,
+        }
+    }
+
+    pub(super) fn audience<'a>(
+        &'a self,
+        environment: &'a Environment,
+        state: &'a HomeState,
+        current: Option<&'a Version>,
+    ) -> Audience<'a> {
+        let settings = &environment.settings;
+        Audience {
+            app: settings.app.as_str(),
+            platform: &self.platform,
+            channel: &settings.channel,
+            current,
+            installation_id: &state.installation_id,
+            skipped: &self.unwanted,
+            failed: &self.unusable,
+            region: &settings.region,
+            ring: &settings.ring,
+            system: &self.system,
+            words: &self.words,
+            now: host::now(),
+        }
+    }
+}
+
 /// The release to offer, or why there is none.
-pub(super) fn choose<'a>(
+pub(super) fn choose(
     environment: &Environment,
-    repository: &'a Repository,
+    repository: &Repository,
     state: &HomeState,
     current: Option<&Version>,
     wanted: Option<Version>,
-) -> Result<CheckOutcome<'a>, Problem> {
+) -> Result<CheckOutcome, Problem> {
+    let facts = Facts::of(environment, repository, state);
+    let audience = facts.audience(environment, state, current);
     match wanted {
-        Some(version) => named_release(environment, repository, &version).map(CheckOutcome::Offer),
-        None => best_release(environment, repository, state, current),
+        Some(version) => {
+            let named = named_release(environment, repository, &audience, &version)?;
+            Ok(CheckOutcome::Offer(Box::new(named.clone()), None))
+        }
+        None => best_release(environment, repository, state, &audience),
     }
 }
 
 /// The release that a person named. It may be older, skipped, or not rolled out to this installation
-/// yet. A release that the publisher halted, or put into another channel, is refused.
+/// yet. A release that the publisher halted or recalled, or put into another channel, is refused, and
+/// so is one that this installation may not go to in one step.
 fn named_release<'a>(
     environment: &Environment,
     repository: &'a Repository,
+    audience: &Audience<'_>,
     version: &Version,
 ) -> Result<&'a SignedRelease, Problem> {
     let platform = Platform::current();
-    let named = |signed: &&SignedRelease| {
-        let container = &signed.release.container;
-        container.version == *version
-            && container.platform == platform
-            && container.app.as_str() == environment.settings.app.as_str()
+    let app = environment.settings.app.as_str();
+    let of_app = |release: &Release| {
+        release.container.platform == platform && release.container.app.as_str() == app
     };
     let refuse = |why: &str| Problem {
         kind: ProblemKind::NoSuchVersion,
         subject: version.to_string(),
         chain: vec![why.to_owned()],
     };
-    let found = repository
-        .releases
-        .iter()
-        .find(named)
+    let mut releases = repository.releases.iter();
+    let found = releases
+        .find(|signed| of_app(&signed.release) && signed.release.container.version == *version)
         .ok_or_else(|| refuse("the repository has no such release"))?;
-    if found.release.channel != environment.settings.channel {
-        Err(refuse(&format!("it is in the channel {}", found.release.channel)))
-    } else if found.release.halted {
-        Err(refuse("the publisher has halted it"))
-    } else {
-        Ok(found)
+    let release = &found.release;
+    if release.channel != audience.channel {
+        return Err(refuse(&format!("it is in the channel {}", release.channel)));
+    }
+    if release.halted {
+        return Err(refuse("the publisher has halted it"));
+    }
+    if audience.recall(release).is_some() {
+        return Err(refuse("the publisher has recalled it"));
+    }
+    if let Some(too_old) = release.system.unmet_by(audience.system) {
+        let (needed, found) = (too_old.needed, too_old.found);
+        return Err(refuse(&format!("it needs {needed}, this computer has {found}")));
+    }
+    let mine = repository.releases.iter().map(|signed| &signed.release);
+    let mine = mine.filter(|release| of_app(release) && release.channel == audience.channel);
+    match next_watershed(mine, audience.current).filter(|watershed| *version > **watershed) {
+        Some(watershed) => {
+            Err(refuse(&format!("{watershed} must be installed before any newer version")))
+        }
+        None => Ok(found),
     }
 }
 
 /// The release that the publisher wants this installation to have.
-fn best_release<'a>(
+fn best_release(
     environment: &Environment,
-    repository: &'a Repository,
+    repository: &Repository,
     state: &HomeState,
-    current: Option<&Version>,
-) -> Result<CheckOutcome<'a>, Problem> {
-    let platform = Platform::current();
-    let app = environment.settings.app.as_str();
-    // A version that did not come up here is not offered again.
-    let mine: Vec<SignedRelease> = repository
-        .releases
-        .iter()
-        .filter(|signed| concerns(environment, signed))
-        .cloned()
-        .collect();
-    let aside = put_aside(&mine, &state.skipped);
-    let unwanted: Vec<Version> = aside.into_iter().chain(state.failed.iter().cloned()).collect();
-    let audience = Audience {
-        app,
-        platform: &platform,
-        channel: &environment.settings.channel,
-        current,
-        installation_id: &state.installation_id,
-        skipped: &unwanted,
-    };
+    audience: &Audience<'_>,
+) -> Result<CheckOutcome, Problem> {
     let reason = match audience.choose(&repository.releases) {
         Choice::Offer(signed) if state.pinned.is_some() && !signed.release.mandatory => {
             NoUpdate::Pinned
         }
-        Choice::Offer(signed) => return Ok(CheckOutcome::Offer(signed)),
+        Choice::Offer(signed) => return Ok(CheckOutcome::Offer(Box::new(signed.clone()), None)),
+        Choice::Recalled { bad, to } => {
+            return Ok(in_place_of_recalled(environment, &bad.release, to));
+        }
+        Choice::Withdrawn(_) => NoUpdate::Recalled,
         Choice::UpToDate => NoUpdate::Newest,
         Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => {
             NoUpdate::FailedHere
         }
         Choice::Skipped(_) => NoUpdate::Skipped,
         Choice::NotYet(_) => NoUpdate::NotYet,
+        Choice::SystemTooOld(_, too_old) => NoUpdate::SystemTooOld(too_old),
         Choice::Nothing => match problem::of_others_releases(
-            [app, &environment.settings.channel, &platform.to_string()],
+            [audience.app, audience.channel, &audience.platform.to_string()],
             repository,
         ) {
             Some(problem) => return Err(problem),
@@ -111,6 +183,46 @@ fn best_release<'a>(
         },
     };
     Ok(CheckOutcome::UpToDate(reason))
+}
+
+/// The release that takes the place of a recalled one. It comes as a mandatory one does.
+fn in_place_of_recalled(
+    environment: &Environment,
+    bad: &Release,
+    to: &SignedRelease,
+) -> CheckOutcome {
+    let language = std::slice::from_ref(&environment.language);
+    let reason = bad.recalled.as_ref().map_or("", |recall| recall.reason_in(language));
+    let recalled = RecalledVersion {
+        version: bad.container.version.clone(),
+        reason: plain::line(reason, MAX_REASON_CHARACTERS),
+    };
+    let mut to = to.clone();
+    to.release.mandatory = true;
+    CheckOutcome::Offer(Box::new(to), Some(recalled))
+}
+
+/// The recalled versions, of those that this home has or knew to be recalled: what is left out of
+/// the metadata stays as it was known.
+pub(super) fn recalled_versions(
+    environment: &Environment,
+    repository: &Repository,
+    state: &HomeState,
+    installed: &[Version],
+) -> Vec<Version> {
+    let facts = Facts::of(environment, repository, state);
+    let audience = facts.audience(environment, state, None);
+    let mut recalled = state.recalled.clone();
+    for signed in repository.releases.iter().filter(|signed| concerns(environment, signed)) {
+        let version = &signed.release.container.version;
+        let is_recalled = audience.recall(&signed.release).is_some();
+        if !is_recalled {
+            recalled.retain(|known| known != version);
+        } else if installed.contains(version) && !recalled.contains(version) {
+            recalled.push(version.clone());
+        }
+    }
+    recalled
 }
 
 /// Whether a release is for this app, system and channel.

@@ -60,6 +60,7 @@ pub(crate) async fn check(
         notes,
         nodes: Vec::new(),
         estimated_seconds: None,
+        recalled: None,
         file,
     };
     Ok(Checked::Offer(Box::new(offer)))

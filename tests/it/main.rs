@@ -76,6 +76,8 @@ mod socks;
 mod stand_ins;
 #[cfg(unix)]
 mod starts;
+#[cfg(unix)]
+mod steering;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(target_os = "linux")]

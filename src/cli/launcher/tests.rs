@@ -21,7 +21,7 @@ fn every_command_that_a_text_names_can_be_typed() {
             next
         };
         let mut named: Vec<String> = ProblemKind::ALL.map(next).into();
-        named.push(texts.no_update(NoUpdate::Pinned));
+        named.push(texts.no_update(&NoUpdate::Pinned));
         let commands: Vec<String> = named.iter().flat_map(|text| typed(text)).collect();
         assert!(commands.len() > 12, "{commands:?}");
         for command in commands {

@@ -41,6 +41,7 @@ impl Invocation<'_> {
                 (version.ready && !version.running).then(|| texts.get("version-ready")),
                 version.pinned.then(|| texts.get("version-pinned")),
                 version.failed.then(|| texts.get("version-failed")),
+                version.recalled.then(|| texts.get("version-recalled")),
                 left,
             ];
             let marks = marks

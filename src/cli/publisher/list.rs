@@ -17,7 +17,11 @@ pub(super) fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbErr
     let releases = project.releases()?;
     for release in &releases {
         let share = f64::from(release.rollout_permille) / 10.0;
-        let state = if release.halted { "halted".to_owned() } else { format!("{share} %") };
+        let state = match (&release.recalled, release.halted) {
+            (Some(recall), _) => format!("recalled to {}", recall.to),
+            (None, true) => "halted".to_owned(),
+            (None, false) => format!("{share} %"),
+        };
         say.line(&format!(
             "{:<44} {:<8} {state:>8}  {}",
             release.container.to_string(),
@@ -69,6 +73,7 @@ pub(super) fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbErr
             line["mandatory"] = release.mandatory.into();
             line["halted"] = release.halted.into();
             line["rollout_permille"] = release.rollout_permille.into();
+            line["watershed"] = release.watershed.into();
             line["notes"] = json!(release.notes);
             line
         })

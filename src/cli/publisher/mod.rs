@@ -18,6 +18,7 @@ mod package_tools;
 mod patch;
 mod publish;
 mod publish_launcher;
+mod recall;
 mod release;
 mod renew;
 mod retire;
@@ -95,6 +96,9 @@ enum Verb {
     /// Change how many installations may see a release, or stop it.
     #[command(after_help = "Example: kuzflow rollout --repo my-app --version 1.2.0 --percent 50")]
     Rollout(rollout::RolloutArguments),
+    /// Recall a bad release: the installations that have it go to another one.
+    #[command(after_help = recall::HELP)]
+    Recall(recall::RecallArguments),
     /// Make the patch packs from one published version to another, also to an older one. `publish`
     /// makes the usual ones by itself.
     #[command(
@@ -228,6 +232,7 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::Try(arguments) => try_start::try_start(&arguments, say),
         Verb::Publish { files, arguments } => publish::publish(files, arguments, say),
         Verb::Rollout(arguments) => rollout::rollout(&arguments, say),
+        Verb::Recall(arguments) => recall::recall(&arguments, say),
         Verb::Patch(arguments) => patch::patch(&arguments, say),
         Verb::PublishLauncher(arguments) => publish_launcher::publish(arguments, say),
         Verb::Refresh(arguments) => renew::refresh(&arguments, say),

@@ -17,6 +17,8 @@ use crate::app::Ending;
 use crate::app::streams::error_line;
 use crate::error_chain;
 use crate::host;
+use crate::model::rollout_plan::RolloutPlan;
+use crate::model::system::SystemVersions;
 use crate::model::{Manifest, Release, Version};
 use crate::publish::package::{Effort, inspect, release_of};
 use crate::publish::transaction::when_free;
@@ -49,8 +51,18 @@ pub(super) struct PublishArguments {
     /// is published.
     #[arg(long, value_name = "VERSION")]
     minimum_launcher: Option<Version>,
-    /// Change what is published already: notes, channel, share, mandatory and minimums, as far as
-    /// they are given here. Without this, publishing again changes nothing.
+    /// How it reaches more installations step by step, as this TOML file says.
+    #[arg(long, value_name = "FILE", conflicts_with = "rollout")]
+    plan: Option<PathBuf>,
+    /// Older installations pass through it before they are offered a newer release.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    watershed: Option<bool>,
+    /// The oldest systems that it runs on (windows, macos, glibc, kernel); what [system] in
+    /// kuzflow.toml says if absent. `none`: any.
+    #[arg(long, value_name = "NAME=VERSION", value_delimiter = ',')]
+    system: Vec<String>,
+    /// Change what is published already: notes, channel, share or plan, mandatory, watershed, systems
+    /// and minimums, as far as they are given here. Without this, publishing again changes nothing.
     #[arg(long)]
     again: bool,
     /// Make no patch packs; `kuzflow patch` can make them later.
@@ -116,7 +128,11 @@ impl PublishArguments {
 
     /// The terms of the release from the arguments.
     fn terms(&self) -> Result<Terms, VerbError> {
+        let plan = self.plan.as_deref().map(|path| RolloutPlan::read(path, host::now()));
         Ok(Terms {
+            plan: plan.transpose()?,
+            watershed: self.watershed,
+            system: systems(&self.system)?,
             channel: self.channel.clone(),
             rollout_permille: self.rollout.map(permille).transpose()?,
             mandatory: self.mandatory,
@@ -139,6 +155,29 @@ impl PublishArguments {
             .map(|repo| format!(" --repo {}", project::typed(repo)))
             .unwrap_or_default()
     }
+}
+
+/// The systems that were typed, as `glibc=2.28`; `None` if none were.
+fn systems(typed: &[String]) -> Result<Option<SystemVersions>, VerbError> {
+    let mut systems = SystemVersions::default();
+    if typed.is_empty() || typed == ["none"] {
+        return Ok((!typed.is_empty()).then_some(systems));
+    }
+    for text in typed {
+        let (name, version) = text.split_once('=').unwrap_or((text, ""));
+        let place = match name.trim() {
+            "windows" => &mut systems.windows,
+            "macos" => &mut systems.macos,
+            "glibc" => &mut systems.glibc,
+            "kernel" => &mut systems.kernel,
+            _ => {
+                let names = "windows, macos, glibc or kernel, as in glibc=2.28, or none";
+                return Err(format!("--system {text}: expected {names}").into());
+            }
+        };
+        *place = Some(version.parse()?);
+    }
+    Ok(Some(systems))
 }
 
 fn no_notes(path: &Path) -> VerbError {
@@ -213,6 +252,7 @@ fn package_to_publish(
     project.refuse_signing_keys(&path, &package)?;
     let mut release = release_of(&package, &project.settings().channel, now);
     release.hot_swap = Some(project.settings().incremental_update.hot_swap());
+    release.system = project.settings().system.of(&release.container.platform);
     say.line(&format!("{} ({} bytes)", release.container, package.length));
     warn_of_names(project, &package.manifest);
     // `--again` changes what was typed; kuzflow.toml speaks of new releases.

@@ -1,5 +1,7 @@
 //! `kuzflow rollout`: how many installations may see a release.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
@@ -11,8 +13,9 @@ use super::shared::{offered, upload};
 use crate::app::Ending;
 use crate::host;
 use crate::model::Version;
+use crate::model::rollout_plan::RolloutPlan;
 use crate::publish::transaction::when_free;
-use crate::publish::{RolloutChange, Transaction};
+use crate::publish::{Keyring, Project, RolloutChange, Transaction};
 
 /// The arguments of `kuzflow rollout`.
 #[derive(Debug, Args)]
@@ -38,23 +41,54 @@ struct Change {
     /// Installs again, up to the share it had.
     #[arg(long)]
     resume: bool,
+    /// It reaches more installations step by step, as this TOML file says.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// The stage of its plan that is reached; the first one is 1.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    stage: Option<u16>,
+    /// Older installations pass through it before they are offered a newer release.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    watershed: Option<bool>,
+}
+
+impl Change {
+    fn read(&self) -> Result<RolloutChange, VerbError> {
+        Ok(match self {
+            Self { halt: true, .. } => RolloutChange::Halt,
+            Self { resume: true, .. } => RolloutChange::Resume,
+            Self { plan: Some(path), .. } => {
+                RolloutChange::Plan(Box::new(RolloutPlan::read(path, host::now())?))
+            }
+            Self { stage: Some(stage), .. } => RolloutChange::Stage(usize::from(*stage) - 1),
+            Self { watershed: Some(watershed), .. } => RolloutChange::Watershed(*watershed),
+            Self { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
+        })
+    }
 }
 
 /// Changes the share, or halts a release.
 pub(super) fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
-    let change = match &arguments.change {
-        Change { halt: true, .. } => RolloutChange::Halt,
-        Change { resume: true, .. } => RolloutChange::Resume,
-        Change { percent, .. } => RolloutChange::Permille(permille(percent.unwrap_or_default())?),
-    };
+    let change = arguments.change.read()?;
+    let ending = change_release((&project, &keyring), &arguments.version, &change, say)?;
+    Ok(renew::warn_after(&project, ending))
+}
+
+/// Signs a change of a release, and tells how it stands then.
+pub(super) fn change_release(
+    (project, keyring): (&Project, &Keyring),
+    version: &Version,
+    change: &RolloutChange,
+    say: &Say,
+) -> Result<Ending, VerbError> {
     let transaction = when_free(PUBLISHER_LOCK_TIMEOUT, || {
-        project.set_rollout(&arguments.version, change, &keyring, host::now())
+        project.set_rollout(version, change.clone(), keyring, host::now())
     })?;
     let ending = finish(transaction, say, "rollout changed")?;
-    offered::tell_version(&project, &arguments.version, say)?;
-    upload::tell_next(&project, say);
-    Ok(renew::warn_after(&project, ending))
+    offered::tell_version(project, version, say)?;
+    upload::tell_next(project, say);
+    Ok(ending)
 }
 
 fn finish(transaction: Transaction, say: &Say, done: &str) -> Result<Ending, VerbError> {

@@ -14,7 +14,7 @@ use crate::messages::protocol::Event;
 use crate::model::{ContainerId, Offer, Version};
 use crate::reports::{self, Happening};
 use crate::session::switching::{self, choose};
-use crate::store::{maintenance, remove, snapshots};
+use crate::store::{maintenance, recall, remove, snapshots};
 use crate::trust::Freshness;
 use crate::update::check::CheckJob;
 use crate::update::install::UpdateJob;
@@ -76,10 +76,11 @@ impl Driver {
     pub(super) fn choose(&mut self, id: ContainerId, at_next_start: bool) {
         let (environment, emitter) = (self.environment(), self.emitter.clone());
         let choose = move || {
+            let was_recalled = recall::is_active_recalled(&environment.home);
             let chosen = choose(&environment, id, at_next_start, &|event| emitter.emit(event))?;
             if !chosen.at_next_start {
                 let version = chosen.id.version.clone();
-                reports::record(&environment, &Happening::Switched(version));
+                reports::record(&environment, &Happening::switched(version, was_recalled));
             }
             Ok(chosen)
         };

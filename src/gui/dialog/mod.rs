@@ -288,7 +288,7 @@ impl Dialog {
                 self.download(ui)
             }
             Phase::UpToDate { reason, .. } => {
-                let text = self.texts.no_update(reason);
+                let text = self.texts.no_update(&reason);
                 self.statement(ui, &text);
             }
             Phase::Repaired(repaired) => {

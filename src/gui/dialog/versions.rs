@@ -56,6 +56,7 @@ impl Dialog {
                 (version.running, "version-running", colours.success),
                 (version.pinned, "version-pinned", colours.muted),
                 (version.failed, "version-failed", colours.warning),
+                (version.recalled, "version-recalled", colours.warning),
             ];
             for (_, name, colour) in badges.into_iter().filter(|(applies, _, _)| *applies) {
                 widgets::badge(ui, &self.texts.get(name), colour);

@@ -112,9 +112,13 @@ fn every_kind_has_a_text_in_each_language() {
             NoUpdate::NothingPublished,
             NoUpdate::Installed,
             NoUpdate::OnlyWhole,
+            NoUpdate::Recalled,
         ] {
-            assert!(!texts.no_update(reason).starts_with("no-update-"));
+            assert!(!texts.no_update(&reason).starts_with("no-update-"));
         }
+        let [needed, found] = ["glibc 2.28".to_owned(), "glibc 2.17".to_owned()];
+        let text = texts.no_update(&NoUpdate::SystemTooOld(SystemTooOld { needed, found }));
+        assert!(text.contains("glibc 2.28") && text.contains("glibc 2.17"), "{text}");
     }
 }
 
@@ -132,7 +136,7 @@ fn what_to_do_next_is_clicked_in_the_window_and_typed_in_a_terminal() {
             assert!(!to_click.iter().any(|word| typed[2].contains(word)), "{}", typed[2]);
             assert_eq!([what, why], typed[..2], "only what to do next depends on the place");
         }
-        assert!(window.no_update(NoUpdate::Pinned) != terminal.no_update(NoUpdate::Pinned));
+        assert!(window.no_update(&NoUpdate::Pinned) != terminal.no_update(&NoUpdate::Pinned));
     }
 }
 

@@ -24,6 +24,7 @@ fn offer() -> Offer {
         notes: String::new(),
         nodes: Vec::new(),
         estimated_seconds: None,
+        recalled: None,
         file: None,
     }
 }

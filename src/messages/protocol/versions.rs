@@ -25,6 +25,8 @@ pub struct InstalledVersion {
     pub holds_files: bool,
     /// Whether it did not come up on this computer.
     pub failed: bool,
+    /// Whether the publisher has recalled it.
+    pub recalled: bool,
     /// Whether it is newer than the active one and can be switched to at once.
     pub ready: bool,
     /// Whether the user pinned it: it is active, and newer ones are not offered.

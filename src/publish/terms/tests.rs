@@ -14,6 +14,10 @@ fn linux(version: &str) -> Release {
     release(version, "Linux_x86_64")
 }
 
+fn systems() -> SystemVersions {
+    serde_json::from_str(r#"{"glibc": "2.28", "windows": "10.0.17763"}"#).unwrap()
+}
+
 fn everything() -> Terms {
     Terms {
         channel: Some("Beta".to_owned()),
@@ -21,6 +25,9 @@ fn everything() -> Terms {
         mandatory: Some(true),
         minimum_version: Some(Version::new(0, 9, 0)),
         minimum_launcher: Some(Version::new(2, 0, 0)),
+        plan: None,
+        watershed: Some(true),
+        system: Some(systems()),
         again: false,
     }
 }
@@ -32,7 +39,7 @@ fn what_was_decided_stays_whatever_a_retry_says() {
         let mut again = linux("1.0.0");
         let (standing, remarks) = decide(&mut again, &terms, Some(&published), &[], false);
         assert_eq!((standing, &again), (Standing::Retained, &published));
-        assert_eq!(remarks.len(), if terms.channel.is_some() { 5 } else { 0 }, "{remarks:?}");
+        assert_eq!(remarks.len(), if terms.channel.is_some() { 7 } else { 0 }, "{remarks:?}");
     }
     let same = Terms {
         rollout_permille: Some(100),
@@ -151,4 +158,28 @@ fn the_first_release_of_another_app_than_the_launcher_is_for_is_reported() {
     assert_eq!(for_another_app(&first, &[], "sample"), None);
     let second = linux("1.1.0");
     assert_eq!(for_another_app(&second, &[&first, &second], "other"), None, "reported once");
+}
+
+#[test]
+fn another_platform_is_recalled_and_rolled_out_as_the_first_and_has_its_own_system() {
+    let plan: RolloutPlan = serde_json::from_value(serde_json::json!({
+        "stages": [{"permille": 10}, {"permille": 1000}], "begins": "2026-12-01T00:00:00Z",
+    }))
+    .unwrap();
+    let mut first = linux("2.0.0");
+    let terms = Terms { plan: Some(plan), system: Some(systems()), ..Terms::default() };
+    decide(&mut first, &terms, None, &[], false);
+    assert_eq!(first.system, systems().of(&first.container.platform));
+    assert_eq!(first.rollout_permille, 10, "for launchers that know no plans");
+    assert!(in_words(&first).contains("plan of 1 %, 100 %"), "{}", in_words(&first));
+    first.recalled =
+        Some(crate::model::release::Recall { to: Version::new(1, 0, 0), reason: [].into() });
+    let mut second = release("2.0.0", "Windows_AMD64");
+    let (_, remarks) = decide(&mut second, &Terms::default(), None, &[&first], false);
+    assert_eq!((&second.plan, &second.recalled), (&first.plan, &first.recalled));
+    assert_eq!(remarks.len(), 2, "{remarks:?}");
+    let mut third = release("2.0.0", "Windows_AMD64");
+    let share = Terms { rollout_permille: Some(500), ..Terms::default() };
+    decide(&mut third, &share, None, &[&first], false);
+    assert_eq!((third.plan, third.rollout_permille), (None, 500), "what is typed counts");
 }

@@ -66,6 +66,7 @@ fn installed() -> Event {
         left: None,
         holds_files: false,
         failed: false,
+        recalled: false,
         ready: true,
         pinned: false,
         surplus: false,

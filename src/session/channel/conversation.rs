@@ -56,6 +56,8 @@ pub(super) struct Conversation {
     check_limit: CheckLimit,
     /// How the last check ended, if one has ended.
     checked: Option<Result<(), String>>,
+    /// Why the last check found nothing to install; `None` if it found something, or failed.
+    nothing: Option<Value>,
     /// The fields last sent about an offer; `None` once there is none.
     available: Option<Map<String, Value>>,
     phase: Option<Phase>,
@@ -251,8 +253,7 @@ impl Conversation {
 
     fn check(&mut self, now: Duration, id: i64) -> Vec<Effect> {
         if self.phase.as_ref().is_some_and(is_at_work) {
-            let available = self.available.clone();
-            return vec![answer(id, json!({ "ok": true, "available": available }))];
+            return vec![self.found(id)];
         }
         if self.checks.len() >= MAX_WAITING {
             return vec![refusal(id, "busy", "too many checks are waiting")];
@@ -261,7 +262,7 @@ impl Conversation {
         let in_progress = self.phase == Some(Phase::Checking);
         if !in_progress && !self.may_check(now) {
             return vec![match &self.checked {
-                Some(Ok(())) => answer(id, json!({ "ok": true, "available": self.available })),
+                Some(Ok(())) => self.found(id),
                 Some(Err(words)) => refusal(id, "failed", words),
                 None => refusal(id, "busy", "too many checks in a short time"),
             }];
@@ -272,6 +273,11 @@ impl Conversation {
         } else {
             vec![Effect::Command(Command::Check(CheckTrigger::Schedule))]
         }
+    }
+
+    /// The answer to a check that has not failed.
+    fn found(&self, id: i64) -> Effect {
+        answer(id, json!({ "ok": true, "available": self.available, "nothing": self.nothing }))
     }
 
     /// Whether the app may make the engine ask the publisher's servers once more. All users of an
@@ -338,6 +344,11 @@ impl Conversation {
         if !keeps_offer(&phase) {
             self.available = None;
         }
+        self.nothing = match &phase {
+            Phase::UpToDate { reason, .. } => serde_json::to_value(reason).ok(),
+            Phase::Checking => self.nothing.take(),
+            _ => None,
+        };
         if self.phase == Some(Phase::Checking) && phase != Phase::Checking {
             self.checked = Some(match &phase {
                 Phase::Failed { problem } => Err(words(problem)),
@@ -348,7 +359,7 @@ impl Conversation {
             for (id, _) in std::mem::take(&mut self.checks) {
                 effects.push(match &phase {
                     Phase::Failed { problem } => refusal(id, "failed", &words(problem)),
-                    _ => answer(id, json!({ "ok": true, "available": self.available })),
+                    _ => self.found(id),
                 });
             }
         }

@@ -11,7 +11,7 @@ use crate::store::files::{read_json, remove_file, replace_json};
 use crate::store::records::HomeState;
 
 impl Home {
-    /// Versions that did not come up on this computer, as far as is known: a state that cannot be
+    /// Versions that did not come up on this computer, or are recalled, as far as is known: a state that cannot be
     /// read must not prevent a start or a rollback. This only reads, so that nothing is created
     /// where nothing is installed.
     pub(crate) fn failed(&self) -> Vec<Version> {
@@ -23,7 +23,7 @@ impl Home {
     /// one is empty.
     pub(in crate::store) fn known_failed(&self) -> Result<Vec<Version>, StoreError> {
         let state = self.stored_state()?.unwrap_or_default();
-        and_late_failures(self, state.failed)
+        and_late_failures(self, [state.failed, state.recalled].concat())
     }
 
     /// The state as it is on the disk, for callers that only read; `None` if it is missing or

@@ -5,6 +5,7 @@ use std::fs;
 use super::*;
 use crate::store::fixture::Fixture;
 use crate::store::lock::RunningLock;
+use crate::store::resolution::resolve_for_start;
 
 #[test]
 fn switching_remembers_where_it_came_from() {
@@ -136,6 +137,7 @@ fn a_version_that_knows_less_is_refused_the_newer_form_of_data() {
 #[cfg(unix)]
 mod scripts {
     use super::*;
+    use crate::store::resolution::resolve_for_start;
 
     fn with_script(fixture: &Fixture, version: &str, script: &str) -> ContainerId {
         let id = fixture.install(version, &[("data/shipped", "s")]);

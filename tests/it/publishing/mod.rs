@@ -83,7 +83,7 @@ async fn rollout_is_signed() {
         RolloutChange::Permille(250),
         RolloutChange::Resume,
     ] {
-        change("1.0.0", step).unwrap().run().unwrap();
+        change("1.0.0", step.clone()).unwrap().run().unwrap();
         assert!(change("1.0.0", step).unwrap().is_empty(), "the same again is nothing to sign");
         found.extend(summary(&seen(&publisher, &known, start()).await[1]));
     }

@@ -48,6 +48,7 @@ pub fn offer(language: Language) -> Offer {
         notes: if language == Language::Chinese { NOTES_CHINESE } else { NOTES_ENGLISH }.to_owned(),
         nodes: nodes(language),
         estimated_seconds: Some(14),
+        recalled: None,
         file: None,
     }
 }
@@ -147,6 +148,7 @@ pub fn installed() -> Vec<InstalledVersion> {
         left: None,
         holds_files: true,
         failed: false,
+        recalled: false,
         pinned: false,
         surplus: false,
         running: active,

@@ -46,7 +46,11 @@ pub(crate) fn tell_version(
     for release in
         project.releases()?.iter().filter(|release| release.container.version == *version)
     {
-        let hint = if release.halted { "; `kuzflow rollout --resume` ends the halt" } else { "" };
+        let hint = match (&release.recalled, release.halted) {
+            (Some(_), _) => "; `kuzflow recall --take-back` takes that back",
+            (None, true) => "; `kuzflow rollout --resume` ends the halt",
+            (None, false) => "",
+        };
         say.line(&format!("{}: {}{hint}", release.container, terms::in_words(release)));
     }
     Ok(())
@@ -59,5 +63,9 @@ fn standing_of(release: &Release) -> Value {
         "rollout_permille": release.rollout_permille,
         "halted": release.halted,
         "mandatory": release.mandatory,
+        "watershed": release.watershed,
+        "recalled": release.recalled,
+        "plan": release.plan,
+        "system": release.system,
     })
 }

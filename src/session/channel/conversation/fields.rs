@@ -15,6 +15,7 @@ pub(super) fn available(offer: &Offer) -> Map<String, Value> {
         "notes": offer.notes.chars().take(MAX_NOTES_CHARACTERS).collect::<String>(),
         "download_bytes": offer.bytes_to_fetch,
         "mandatory": offer.signed.release.mandatory,
+        "recalled": offer.recalled,
         "requires_restart": offer.plan.requires_restart,
         "hot_swappable_count": offer.plan.hot_swappable,
     }))

@@ -202,6 +202,11 @@ fn a_check_is_answered_by_its_end() {
     assert_eq!(scene.says(2, "check_for_updates", json!({})), [], "one check answers both");
     let nothing = scene.enters(Phase::UpToDate { reason: NoUpdate::Newest, current: None });
     assert_eq!([available(&nothing, 1), available(&nothing, 2)], [Value::Null, Value::Null]);
+    let why = |effects: &[Effect]| match effects {
+        [Effect::Send { fields, .. }, ..] => fields["nothing"].clone(),
+        _ => panic!("{effects:?}"),
+    };
+    assert_eq!(why(&nothing), json!({ "reason": "newest" }));
     scene.says(3, "check_for_updates", json!({}));
     scene.enters(Phase::Checking);
     let found = scene.enters(offered());
