@@ -1,3 +1,5 @@
+//! Tests of `fleet::conductor`.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Tests of `model::audience`.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `model::rollout_plan`.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -384,7 +384,7 @@ fn only_who_has_the_newest_version_reads_so() {
         (NoUpdate::FailedHere, Some(Version::new(1, 8, 5))),
         (NoUpdate::NotYet, Some(Version::new(1, 8, 5))),
     ] {
-        window.emit(Event::Phase { phase: Phase::UpToDate { reason, current } });
+        window.emit(Event::Phase { phase: Phase::UpToDate { reason: reason.clone(), current } });
         assert!(!window.sees("LabelImg is up to date"), "{reason:?}");
     }
 }
