@@ -59,6 +59,7 @@ fn a_recall_brings_the_version_before_back_with_its_files() {
     assert_eq!(world.active(), "1.0.0");
     assert_eq!(fs::read_to_string(user_file(&world, "1.0.0")).unwrap(), "whole");
     assert_eq!(started_versions(&world.start()), ["1.0.0"]);
+    assert_eq!(world.say(&["remove", "2.0.0"]).code, 0);
     let again = world.say(&["update", "--to", "2.0.0"]);
     assert_eq!((again.code, &again.result["problem"]["kind"]), (1, &json!("no_such_version")));
     assert_eq!(world.say(&["check"]).result["status"], json!("nothing_to_do"));
