@@ -67,11 +67,36 @@ impl Environment {
         removed.and_then(|removed| deleted.map(|()| removed))
     }
 
+    /// The channel that this installation follows: the user's choice if the publisher offers it, else
+    /// that of the settings. A state that cannot be read has none.
+    pub(crate) fn channel(&self) -> String {
+        let state = if self.settings.channels.is_empty() {
+            None
+        } else {
+            self.home.stored_state().ok().flatten()
+        };
+        let chosen = state.and_then(|state| state.channel);
+        chosen
+            .filter(|channel| self.settings.channels.contains(channel))
+            .unwrap_or_else(|| self.settings.channel.clone())
+    }
+
+    /// Follows another channel from now on. Returns whether the publisher offers it.
+    pub(crate) fn choose_channel(&self, channel: &str) -> Result<bool, StoreError> {
+        if !self.settings.channels.iter().any(|offered| offered == channel) {
+            return Ok(false);
+        }
+        let mut state = self.home.state()?;
+        state.channel = (channel != self.settings.channel).then(|| channel.to_owned());
+        self.home.set_state(&state)?;
+        Ok(true)
+    }
+
     /// The signed metadata that was trusted last, and the means to trust newer metadata: as far as
     /// it concerns this installation.
     pub(crate) fn trust(&self) -> Trust {
         Trust::new(self.home.trust(), self.shipped_root.clone())
-            .for_installation(&self.settings.app, &self.settings.channel)
+            .for_installation(&self.settings.app, &self.channel())
     }
 }
 
@@ -134,5 +159,29 @@ mod tests {
         });
         assert!(was_free && home.half_removed().is_empty());
         assert!(!home.container(&large).exists());
+    }
+
+    #[test]
+    fn the_user_chooses_among_the_channels_that_the_publisher_offers() {
+        let fixture = Fixture::new();
+        let environment = |top: &str| Environment {
+            home: fixture.home.clone(),
+            settings: Settings::parse(&format!("{top}{SETTINGS}"), Path::new("launcher.toml"))
+                .unwrap(),
+            shipped_root: Vec::new(),
+            included_bundle: None,
+            arguments: Vec::new(),
+            language: "en".to_owned(),
+        };
+        let offered = environment("channels = ['stable', 'beta']\n");
+        assert_eq!(offered.channel(), "stable");
+        assert!(!offered.choose_channel("nightly").unwrap());
+        assert!(offered.choose_channel("beta").unwrap());
+        assert_eq!(offered.channel(), "beta");
+        // What the publisher no longer offers is no longer followed.
+        assert_eq!(environment("").channel(), "stable");
+        assert_eq!(environment("channels = ['stable', 'canary']\n").channel(), "stable");
+        assert!(offered.choose_channel("stable").unwrap());
+        assert_eq!(offered.home.state().unwrap().channel, None, "as the settings say");
     }
 }

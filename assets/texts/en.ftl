@@ -212,6 +212,7 @@ no-update-not-yet = There is a newer version. It is being rolled out step by ste
 no-update-only-whole = There is a newer version. It could only be downloaded whole, and the settings allow incremental updates only.
 no-update-nothing = The update server has no version for this computer yet.
 no-update-system-too-old = Your system is no longer supported: the newer version needs { $needed }, this computer has { $found }. The version that you have goes on working.
+no-update-ahead = Your version is newer than { $version }, the newest one of the channel that you chose. It stays until the channel has a newer one.
 no-update-recalled = The publisher has recalled the version that you have. Nothing can take its place on this computer yet; the next version will be offered.
 no-update-installed = The version in this file is installed and in use already.
 
@@ -616,6 +617,13 @@ no-window = The update window cannot be opened. The app will be started without 
 
 sharing-switch = Share updates with computers nearby
 sharing-explained = Saves internet traffic in an office. Only released files of this app are shared, never your own.
+channel-title = Channel
+channel-explained = Which releases you are offered. If you leave a channel whose versions are newer, your version stays until the other one has caught up.
+channel-is = This installation follows the channel { $channel }.
+channel-choices = Channels to choose from: { $channels }
+channel-fixed = The publisher offers no other channels.
+channel-unknown = There is no channel { $channel } to choose. Channels: { $channels }
+action-back-to-channel = Go back now
 reports-switch = Tell the publisher how updates went
 reports-explained = Sends versions, kind of system, times, bytes, servers used and kinds of errors. Never your name, your address or anything about your files.
 reports-off-by-publisher = The publisher of this app wants no reports.

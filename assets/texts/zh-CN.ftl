@@ -196,6 +196,7 @@ no-update-not-yet = 有更新的版本，正在分批推送，尚未轮到本机
 no-update-only-whole = 有新版本，但只能下载完整包，当前设置不允许这样做。
 no-update-nothing = 更新服务器上还没有适用于本机的版本。
 no-update-system-too-old = 您的系统已不再受支持：新版本需要 { $needed }，本机是 { $found }。现有版本可以继续使用。
+no-update-ahead = 您的版本比所选渠道的最新版本 { $version } 更新；它会保留，直到该渠道有更新的版本。
 no-update-recalled = 发布者已撤回您正在使用的版本，目前没有可以代替它的版本；有新版本时会提示您。
 no-update-installed = 此文件中的版本已经安装并在使用。
 
@@ -573,6 +574,13 @@ no-window = 无法打开更新窗口，将直接启动应用。
 
 sharing-switch = 与附近的电脑共享更新
 sharing-explained = 可为办公室节省外网流量。只共享本应用已发布的文件，绝不共享您自己的文件。
+channel-title = 渠道
+channel-explained = 决定您会收到哪些版本。如果离开版本更新的渠道，现有版本会保留，直到另一个渠道有更新的版本。
+channel-is = 本机使用的渠道是 { $channel }。
+channel-choices = 可选择的渠道：{ $channels }
+channel-fixed = 发布者没有提供其他渠道。
+channel-unknown = 没有渠道 { $channel } 可供选择。渠道：{ $channels }
+action-back-to-channel = 现在返回
 reports-switch = 告诉发布者更新的结果
 reports-explained = 发送版本、系统类型、时间、字节数、所用服务器和错误类型。绝不发送您的姓名、地址或任何文件内容。
 reports-off-by-publisher = 此应用的发布者不需要报告。

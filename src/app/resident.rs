@@ -27,7 +27,7 @@ use crate::schedule::reminder::{Reminder, ReminderStep};
 use crate::schedule::schedule::{Check, CheckEnd, Rules, ScheduleInput};
 use crate::schedule::watch::{self, Watch};
 use crate::session::app_session::AppSession;
-use crate::settings::CheckTime;
+use crate::settings::{CheckTime, Settings};
 use crate::store::launch::exit_code;
 use crate::threads;
 use crate::update::peer_service::PeerHandle;
@@ -327,10 +327,13 @@ fn start_watch(
     due: &Arc<Mutex<Option<Check>>>,
 ) -> Option<Watch> {
     let (due, handle) = (Arc::clone(due), handle.clone());
-    let watch =
-        Watch::start(watch::WatchOptions::of(&session.environment.settings), move |check| {
-            *mutex::lock(&due) = Some(check);
-            handle.poke();
-        });
+    // A channel that the user chooses meanwhile is listened to from the next start on; checks ask for
+    // it at once.
+    let channel = session.environment.channel();
+    let settings = Settings { channel, ..session.environment.settings.clone() };
+    let watch = Watch::start(watch::WatchOptions::of(&settings), move |check| {
+        *mutex::lock(&due) = Some(check);
+        handle.poke();
+    });
     watch.inspect_err(|problem| tracing::error!(?problem, "no schedule")).ok()
 }

@@ -247,6 +247,9 @@ impl Driver {
                 self.peers.open(&self.session.environment);
             }
             Effect::Report(on) => menu::turn_reports(&self.session, &self.emitter, on),
+            Effect::ChooseChannel(name) => {
+                menu::choose_channel(&self.session, &self.emitter, &name);
+            }
             Effect::StartAtLogin(on) => menu::start_at_login(&self.session, &self.emitter, on),
             Effect::OldShortcuts(choice) => menu::choose(&self.session, &self.emitter, choice),
             Effect::List => menu::report(&self.session, &self.emitter),

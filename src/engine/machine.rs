@@ -79,6 +79,7 @@ impl Machine {
             Command::MeasureDisk => vec![Effect::MeasureDisk],
             Command::Share(on) => vec![Effect::Share(on), Effect::List],
             Command::Report(on) => vec![Effect::Report(on), Effect::List],
+            Command::ChooseChannel(name) => self.choose_channel(name),
             Command::StartAtLogin(on) => vec![Effect::StartAtLogin(on), Effect::List],
             Command::OldShortcuts(choice) => vec![Effect::OldShortcuts(choice), Effect::List],
             Command::Seen(what) => vec![Effect::RemoveIncident(what)],
@@ -227,6 +228,16 @@ impl Machine {
         then: AfterCheck,
     ) -> Vec<Effect> {
         vec![self.enter(Activity::Checking { trigger, then }), Effect::Check(version)]
+    }
+
+    /// Follows another channel. What is under way goes on; then the next check asks the new one.
+    fn choose_channel(&mut self, name: String) -> Vec<Effect> {
+        let looks = if self.activity.is_at_rest() {
+            self.check(None, CheckTrigger::Person, AfterCheck::Ask)
+        } else {
+            Vec::new()
+        };
+        [Effect::ChooseChannel(name), Effect::List].into_iter().chain(looks).collect()
     }
 
     fn check_bundle(&mut self, path: PathBuf, accept_expired: bool) -> Vec<Effect> {

@@ -20,6 +20,10 @@ pub(super) fn report(session: &AppSession, emitter: &Emitter) {
     if environment.settings.reports.is_on() {
         emitter.emit(Event::Reporting { on: reports::is_on(environment) });
     }
+    if !environment.settings.channels.is_empty() {
+        let channels = environment.settings.channels.clone();
+        emitter.emit(Event::Channels { channel: environment.channel(), channels });
+    }
     report_login_start(session, emitter);
     report_old_shortcuts(session, emitter);
     match installed(environment) {
@@ -50,6 +54,15 @@ pub(super) fn choose(session: &AppSession, emitter: &Emitter, choice: ShortcutCh
 pub(super) fn turn_reports(session: &AppSession, emitter: &Emitter, on: bool) {
     if let Err(error) = reports::turn(session.home(), on) {
         emitter.emit(Event::Notice { problem: problem::of_store(&error) });
+    }
+}
+
+/// Follows another channel.
+pub(super) fn choose_channel(session: &AppSession, emitter: &Emitter, channel: &str) {
+    match session.environment.choose_channel(channel) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(channel, "the publisher does not offer this channel"),
+        Err(error) => emitter.emit(Event::Notice { problem: problem::of_store(&error) }),
     }
 }
 

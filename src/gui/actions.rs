@@ -25,6 +25,8 @@ pub enum Action {
     Skip,
     /// Offer the skipped version after all.
     OfferSkipped,
+    /// Go back to the newest version of the channel that the user has chosen.
+    BackToChannel,
     /// Pause the download.
     Pause,
     /// Continue the download.
@@ -95,6 +97,7 @@ impl Action {
             Self::ReplaceShortcuts => Command::OldShortcuts(ShortcutChoice::Replace),
             Self::LeaveShortcuts => Command::OldShortcuts(ShortcutChoice::Leave),
             Self::InstallFile
+            | Self::BackToChannel
             | Self::Versions
             | Self::Close
             | Self::Ok
@@ -128,6 +131,7 @@ impl Action {
             Self::Later => "action-later",
             Self::Skip => "action-skip",
             Self::OfferSkipped => "action-offer-skipped",
+            Self::BackToChannel => "action-back-to-channel",
             Self::Pause => "action-pause",
             Self::Resume => "action-resume",
             Self::Cancel => "action-cancel",
@@ -164,6 +168,9 @@ impl ViewState {
             Phase::Checking => actions(None, Some(Action::Close), None),
             Phase::UpToDate { reason: NoUpdate::Skipped, .. } => {
                 actions(Some(Action::Close), Some(Action::OfferSkipped), None)
+            }
+            Phase::UpToDate { reason: NoUpdate::AheadOfChannel { .. }, .. } => {
+                actions(Some(Action::Close), Some(Action::BackToChannel), None)
             }
             Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
             Phase::Offered { offer } => offer_actions(offer),

@@ -175,6 +175,10 @@ impl Texts {
                 let sides = [("needed", needed.as_str()), ("found", found.as_str())];
                 return self.with("no-update-system-too-old", &sides);
             }
+            NoUpdate::AheadOfChannel { newest } => {
+                let newest = newest.to_string();
+                return self.with("no-update-ahead", &[("version", &newest)]);
+            }
             NoUpdate::Recalled => "no-update-recalled",
             NoUpdate::Newest => "no-update-newest",
             NoUpdate::Skipped => "no-update-skipped",

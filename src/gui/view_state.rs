@@ -34,6 +34,9 @@ pub struct ViewState {
     pub sharing: Option<bool>,
     /// Whether this launcher reports to the publisher; `None` where he wants no reports.
     pub reporting: Option<bool>,
+    /// The channel that is followed, and all that the user may choose from; `None` if there is no
+    /// choice.
+    pub channels: Option<(String, Vec<String>)>,
     /// Whether the app starts at login; `None` where there is no switch for it.
     pub login_start: Option<LoginStart>,
     /// The shortcuts of an earlier installation, as far as there are any.
@@ -84,6 +87,7 @@ impl Default for ViewState {
             disk_use: None,
             sharing: None,
             reporting: None,
+            channels: None,
             login_start: None,
             old_shortcuts: OldShortcuts::default(),
             notes: String::new(),
@@ -198,6 +202,7 @@ impl ViewState {
             }
             Event::Sharing { on } => self.sharing = Some(on),
             Event::Reporting { on } => self.reporting = Some(on),
+            Event::Channels { channel, channels } => self.channels = Some((channel, channels)),
             Event::LoginStart { state } => self.login_start = Some(state),
             Event::OldShortcuts(state) => self.old_shortcuts = state,
             Event::DiskUse(disk_use) => self.disk_use = Some(disk_use),

@@ -133,6 +133,8 @@ pub(crate) enum Effect {
     Share(bool),
     /// Begin or end reports to the publisher.
     Report(bool),
+    /// Follow this channel.
+    ChooseChannel(String),
     /// Make the system start the app at login, or no longer.
     StartAtLogin(bool),
     /// Do with the shortcuts of an earlier installation what the user has chosen.

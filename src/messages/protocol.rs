@@ -98,6 +98,9 @@ pub enum Command {
     /// Report to the publisher what becomes of updates, or no longer; without effect where the
     /// publisher wants no reports.
     Report(bool),
+    /// Follow this channel from now on, and look for a release; without effect for one that the
+    /// publisher does not offer.
+    ChooseChannel(String),
     /// Make the system start the app when its user logs in, or no longer.
     StartAtLogin(bool),
     /// Let the shortcuts of an earlier installation give way, leave them, or put them back.
@@ -151,6 +154,13 @@ pub enum Event {
     Reporting {
         /// The user's choice.
         on: bool,
+    },
+    /// The channels that the user may choose from. Sent only where the publisher offers some.
+    Channels {
+        /// The one that this installation follows.
+        channel: String,
+        /// All of them.
+        channels: Vec<String>,
     },
     /// Whether the app starts when its user logs in. Sent where the launcher knows its own path.
     LoginStart {
@@ -377,6 +387,12 @@ pub enum NoUpdate {
     OnlyWhole,
     /// The newer release needs a newer system than this one.
     SystemTooOld(SystemTooOld),
+    /// The active version is newer than all of the channel that the user has chosen: it stays until
+    /// the channel has a newer one, unless the user goes back.
+    AheadOfChannel {
+        /// The newest version of the channel.
+        newest: Version,
+    },
     /// The publisher has recalled the active version, and nothing that could take its place is to
     /// be had.
     Recalled,

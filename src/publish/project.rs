@@ -422,6 +422,7 @@ impl Project {
             app: self.settings.app.clone(),
             display_name: self.settings.display_name.clone(),
             channel: self.settings.channel.clone(),
+            channels: Vec::new(),
             region: "Global".to_owned(),
             ring: String::new(),
             nodes,

@@ -91,7 +91,7 @@ fn try_to_record(environment: &Environment, happening: &Happening) -> Result<(),
     let settings = &environment.settings;
     let surroundings = Surroundings {
         app: settings.app.clone(),
-        channel: label(&settings.channel),
+        channel: label(&environment.channel()),
         platform: Platform::current(),
         region: label(&settings.region),
         now: host::now().as_second(),

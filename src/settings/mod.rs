@@ -45,6 +45,9 @@ pub struct Settings {
     /// The channel this installation follows.
     #[serde(default = "stable")]
     pub channel: String,
+    /// The channels that the user may choose from; empty if the publisher decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
     /// The user's region, for the first choice of nodes.
     #[serde(default = "global")]
     pub region: String,
@@ -422,6 +425,10 @@ impl Settings {
         }
         if settings.api.as_ref().is_some_and(|api| !matches!(api.scheme(), "http" | "https")) {
             return refuse("api", "it must begin with http:// or https://");
+        }
+        let channels = &settings.channels;
+        if !channels.is_empty() && !channels.contains(&settings.channel) {
+            return refuse("channels", "the channel of this installation must be among them");
         }
         if let Some((setting, reason)) = settings.reports.fault(settings.api.as_ref()) {
             return refuse(setting, reason);

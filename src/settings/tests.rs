@@ -76,3 +76,19 @@ fn mistakes_are_named() {
         "{chain}"
     );
 }
+
+#[test]
+fn the_channels_to_choose_from_hold_the_one_that_is_followed() {
+    let parse = |top: &str| {
+        let text = format!("app = 'a'\n{top}\n[[nodes]]\nid = 'n'\nurl = 'http://n.example/'\n");
+        Settings::parse(&text, Path::new("launcher.toml"))
+    };
+    let both = parse("channels = ['stable', 'beta']\nring = 'insiders'").unwrap();
+    assert_eq!(
+        (both.channels.len(), both.channel.as_str(), both.ring.as_str()),
+        (2, "stable", "insiders")
+    );
+    assert!(parse("").unwrap().channels.is_empty(), "the publisher decides");
+    let error = parse("channels = ['beta']").unwrap_err().to_string();
+    assert!(error.contains("channels"), "{error}");
+}

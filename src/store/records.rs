@@ -142,6 +142,9 @@ pub(crate) struct HomeState {
     /// The version that the user pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Version>,
+    /// The channel that the user has chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// The user has turned off sharing with peers.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub peers_off: bool,

@@ -357,7 +357,7 @@ async fn nodes_of_api(environment: &Environment, client: &Client) -> Option<Vec<
     url.set_path(&format!("{}/api/containers/check_update", url.path().trim_end_matches('/')));
     url.query_pairs_mut()
         .append_pair("app", settings.app.as_str())
-        .append_pair("channel", &settings.channel)
+        .append_pair("channel", &environment.channel())
         .append_pair("platform", &Platform::current().to_string())
         .append_pair("user_location", &settings.region);
     let shown = redacted(&url);

@@ -29,6 +29,7 @@ pub(super) enum CheckOutcome {
 /// The facts of this installation that a choice needs, besides its state.
 pub(super) struct Facts {
     platform: Platform,
+    channel: String,
     system: SystemVersions,
     words: Words,
     unwanted: Vec<Version>,
@@ -54,6 +55,7 @@ impl Facts {
         let aside = put_aside(&mine, &state.skipped);
         Self {
             platform: Platform::current(),
+            channel: environment.channel(),
             system: if asks { host::system_versions() } else { SystemVersions::default() },
             words: Words::new(),
             unwanted: aside.into_iter().chain(unusable.iter().cloned()).collect(),
@@ -71,7 +73,7 @@ impl Facts {
         Audience {
             app: settings.app.as_str(),
             platform: &self.platform,
-            channel: &settings.channel,
+            channel: &self.channel,
             current,
             installation_id: &state.installation_id,
             skipped: &self.unwanted,
@@ -167,7 +169,7 @@ fn best_release(
             return Ok(in_place_of_recalled(environment, &bad.release, to));
         }
         Choice::Withdrawn(_) => NoUpdate::Recalled,
-        Choice::UpToDate => NoUpdate::Newest,
+        Choice::UpToDate => at_the_end_of_its_channel(environment, repository, audience),
         Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => {
             NoUpdate::FailedHere
         }
@@ -183,6 +185,26 @@ fn best_release(
         },
     };
     Ok(CheckOutcome::UpToDate(reason))
+}
+
+/// Nothing newer is there: the newest version is active, or one that is newer than all of the channel
+/// that the user has chosen.
+fn at_the_end_of_its_channel(
+    environment: &Environment,
+    repository: &Repository,
+    audience: &Audience<'_>,
+) -> NoUpdate {
+    if environment.settings.channels.is_empty() {
+        return NoUpdate::Newest;
+    }
+    // What a first installation would be offered: neither halted, recalled, nor for newer systems.
+    let as_new = Audience { current: None, ..*audience };
+    match as_new.choose(&repository.releases) {
+        Choice::Offer(signed) if audience.current > Some(&signed.release.container.version) => {
+            NoUpdate::AheadOfChannel { newest: signed.release.container.version.clone() }
+        }
+        _ => NoUpdate::Newest,
+    }
 }
 
 /// The release that takes the place of a recalled one. It comes as a mandatory one does.
@@ -230,5 +252,5 @@ pub(super) fn concerns(environment: &Environment, signed: &SignedRelease) -> boo
     let Release { container, channel, .. } = &signed.release;
     container.app.as_str() == environment.settings.app.as_str()
         && container.platform == Platform::current()
-        && *channel == environment.settings.channel
+        && *channel == environment.channel()
 }

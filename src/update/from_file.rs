@@ -122,7 +122,7 @@ fn choose<'a>(
         });
     }
     let platform = Platform::current();
-    let (app, channel) = (&environment.settings.app, &environment.settings.channel);
+    let (app, channel) = (&environment.settings.app, environment.channel());
     let mine = |signed: &&&SignedRelease| {
         signed.release.container.app == *app && signed.release.container.platform == platform
     };
@@ -136,7 +136,7 @@ fn choose<'a>(
         return Err(refused(ProblemKind::BundleUnsuitable, path, all, why));
     };
     let release = &found.release;
-    if release.channel != *channel {
+    if release.channel != channel {
         let holds = format!("{} ({})", release.container, release.channel);
         Err(refused(
             ProblemKind::BundleUnsuitable,

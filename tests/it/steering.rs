@@ -1,4 +1,4 @@
-//! Recalls, watersheds, plans and minimum systems, through both executables.
+//! Recalls, watersheds, plans, minimum systems and channels, through both executables.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -157,4 +157,44 @@ fn a_plan_says_for_whom_a_release_is_and_how_far_it_is() {
     assert_eq!(kuzflow(&beyond).code, 1);
     let missing = ["rollout", "--version", "2.0.0", "--plan", "none.toml", "--repo", text(&folder)];
     assert!(kuzflow(&missing).errors.contains("no such file"));
+}
+
+#[test]
+fn a_user_joins_a_channel_and_leaves_it_with_the_files_of_then() {
+    let (world, node) = world_with("1.0.0", ONLY_ON_REQUEST);
+    let settings = fs::read_to_string(world.config()).unwrap();
+    fs::write(world.config(), format!("channels = ['stable', 'beta']\n{settings}")).unwrap();
+    publish(&world, "2.0.0", &["--channel", "beta"]);
+    world.start();
+    fs::create_dir_all(user_file(&world, "1.0.0").parent().unwrap()).unwrap();
+    fs::write(user_file(&world, "1.0.0"), "of the stable one").unwrap();
+    let answer = world.say(&["channel"]);
+    assert_eq!(answer.result["channel"], json!("stable"));
+    assert_eq!(answer.result["channels"], json!(["stable", "beta"]));
+    let unknown = world.say(&["channel", "nightly"]);
+    assert_eq!((unknown.code, &unknown.result["status"]), (3, &json!("nothing_to_do")));
+    assert_eq!(world.say(&["check"]).result["reason"], json!("newest"));
+
+    assert_eq!(world.say(&["channel", "beta"]).result["channel"], json!("beta"));
+    world.update();
+    assert_eq!(started_versions(&world.start()), ["2.0.0"]);
+    fs::write(user_file(&world, "2.0.0"), "of the beta").unwrap();
+
+    // Without a word the newer version stays, until the channel has caught up.
+    assert_eq!(world.say(&["channel", "stable"]).code, 0);
+    let ahead = world.say(&["check"]).result;
+    assert_eq!((&ahead["reason"], &ahead["newest"]), (&json!("ahead_of_channel"), &json!("1.0.0")));
+    assert_eq!(started_versions(&world.start()), ["2.0.0"]);
+    let back = world.say(&["channel", "stable", "--back"]);
+    assert_eq!((back.code, &back.result["status"]), (0, &json!("rolled_back")), "{}", back.errors);
+    assert_eq!(world.active(), "1.0.0");
+    assert_eq!(fs::read_to_string(user_file(&world, "1.0.0")).unwrap(), "of the stable one");
+    assert_eq!(world.say(&["channel", "stable", "--back"]).code, 3, "it is there already");
+    publish(&world, "2.1.0", &[]);
+    assert_eq!(world.say(&["check"]).result["version"], json!("2.1.0"));
+    // A publisher who offers no choice any more decides again.
+    assert_eq!(world.say(&["channel", "beta"]).code, 0);
+    world.configure(&[&node.address], ONLY_ON_REQUEST);
+    assert_eq!(world.say(&["channel"]).result["channel"], json!("stable"));
+    assert_eq!(world.say(&["channel", "beta"]).code, 3);
 }

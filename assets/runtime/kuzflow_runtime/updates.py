@@ -126,6 +126,16 @@ class Updates:
         event `update_available` gives)."""
         return self._ask("check_for_updates", {}, answered)
 
+    def channels(self, answered: Answered) -> bool:
+        """Asks which channels the user may choose from. The answer has `channel`, the one that is
+        followed, and `channels`, which is empty if the publisher offers no choice."""
+        return self._ask("channels", {}, answered)
+
+    def choose_channel(self, channel: str, answered: Answered | None = None) -> bool:
+        """Follows another channel from now on, and has the launcher look for a release. A version
+        that is newer than all of that channel stays until the channel has caught up."""
+        return self._ask("choose_channel", {"channel": channel}, answered)
+
     def start_update(self, answered: Answered | None = None) -> bool:
         """Has the launcher fetch and install the release that is available; then it swaps or says
         that a restart is needed."""

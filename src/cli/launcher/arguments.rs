@@ -239,6 +239,18 @@ pub(super) enum Verb {
         /// What to do.
         what: peers::What,
     },
+    /// Tell which channel is followed, or follow another one that the publisher offers. A version that
+    /// is newer than all of that channel stays until the channel has caught up.
+    #[command(after_help = "Example: kuzflow-launcher channel beta")]
+    Channel {
+        /// Which one; only tell if absent.
+        name: Option<String>,
+        /// If the active version is newer than all of the channel, go back to the channel's newest
+        /// now: with your files as they were when you left that version; if there is no such state,
+        /// with your present files.
+        #[arg(long)]
+        back: bool,
+    },
     /// Report to the app's publisher how updates went, or not. What is sent names neither you nor
     /// your files.
     #[command(after_help = "Example: kuzflow-launcher reports show")]
@@ -278,6 +290,7 @@ impl Verb {
                 | Self::Verify { repair: false, .. }
                 | Self::Peers { what: peers::What::Status }
                 | Self::Reports { what: reports::What::Show }
+                | Self::Channel { name: None, back: false }
                 | Self::Autostart { what: autostart::What::Status }
                 | Self::OldShortcuts { what: old_shortcuts::What::Status }
         )

@@ -12,6 +12,7 @@
 
 mod arguments;
 mod autostart;
+mod channel;
 #[cfg(feature = "publisher")]
 mod demo;
 mod invocation;
@@ -257,6 +258,7 @@ impl Invocation<'_> {
             Verb::Prune { keep, damaged, set_aside } => {
                 self.prune(keep, AlsoDelete { damaged, set_aside })
             }
+            Verb::Channel { name, back } => self.channel(name.as_deref(), back),
             Verb::Reports { what } => reports::reports(&self.environment(), what, self.output),
             Verb::Peers { what } => peers::peers(&self.environment(), what, self.output),
         };

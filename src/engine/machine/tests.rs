@@ -449,3 +449,16 @@ fn only_what_was_fetched_is_started_again_after_a_cancel() {
     assert_eq!(machine.phase(), Phase::Cancelled);
     assert!(command(&mut machine, Command::Start).is_empty());
 }
+
+#[test]
+fn another_channel_is_looked_at_once_nothing_is_under_way() {
+    let beta = || Command::ChooseChannel("beta".to_owned());
+    let chosen = Effect::ChooseChannel("beta".to_owned());
+    let mut machine = Machine::new(WINDOW_WHILE_RUNNING);
+    let effects = command(&mut machine, beta());
+    assert_eq!((effects.first(), effects.last()), (Some(&chosen), Some(&Effect::Check(None))));
+    assert_eq!(machine.phase(), Phase::Checking);
+    let mut machine = downloading(WINDOW_WHILE_RUNNING);
+    assert_eq!(command(&mut machine, beta()), [chosen, Effect::List]);
+    assert!(matches!(machine.phase(), Phase::Downloading { .. }), "what is under way goes on");
+}

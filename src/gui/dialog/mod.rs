@@ -43,7 +43,8 @@ use super::actions::Action;
 use super::theme::{self, GAP, MARGIN, Palette};
 use super::widgets::{self, Emphasis};
 use crate::messages::mailbox::WindowPart;
-use crate::messages::protocol::{Command, Event, Phase, Problem};
+use crate::messages::protocol::{Command, Event, NoUpdate, Phase, Problem};
+use crate::model::Version;
 use outcome::{breakable, shortened};
 use state::{Page, Question};
 
@@ -217,6 +218,16 @@ impl Dialog {
         }
     }
 
+    /// Back to an older version of the channel: with the files as they were where it was left, else
+    /// by an offer.
+    fn go_back_to(&mut self, newest: Version) {
+        let mut installed = self.view.installed.iter();
+        match installed.find(|one| one.id.version == newest && one.left.is_some()) {
+            Some(point) => self.asking = Some(Question::GoBack(point.id.clone())),
+            None => self.handle.send(Command::CheckVersion(newest)),
+        }
+    }
+
     fn act(&mut self, action: Action) {
         match (action, &self.view.phase) {
             (Action::Install | Action::Start, Phase::Offered { offer })
@@ -224,6 +235,13 @@ impl Dialog {
             {
                 self.asking = Some(Question::StepBack);
                 return;
+            }
+            (
+                Action::BackToChannel,
+                Phase::UpToDate { reason: NoUpdate::AheadOfChannel { newest }, .. },
+            ) => {
+                let newest = newest.clone();
+                self.go_back_to(newest);
             }
             (Action::InstallFile, _) => self.inbox.wanted = true,
             (Action::Versions, _) => self.page = Page::Versions,

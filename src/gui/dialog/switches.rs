@@ -3,7 +3,7 @@
 
 use egui::{Checkbox, RichText, Ui};
 
-use super::state::Dialog;
+use super::state::{Dialog, Page};
 use crate::gui::theme::Palette;
 use crate::gui::widgets;
 use crate::messages::protocol::{Command, LoginStart, OldShortcuts, ShortcutChoice};
@@ -34,6 +34,7 @@ impl Switch {
 
 impl Dialog {
     pub(super) fn switches(&mut self, ui: &mut Ui) {
+        self.channel_choice(ui);
         if let Some(state) = self.view.login_start
             && let Some(on) = self.login_start(state).show(ui)
         {
@@ -54,6 +55,31 @@ impl Dialog {
             && let Some(on) = self.reporting(on).show(ui)
         {
             self.handle.send(Command::Report(on));
+        }
+    }
+
+    /// The channels that the user may choose from, one of them chosen. The check that follows shows
+    /// what the new one has.
+    fn channel_choice(&mut self, ui: &mut Ui) {
+        let Some((channel, channels)) = self.view.channels.clone() else { return };
+        let mut wanted = channel.clone();
+        widgets::card(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            ui.label(self.texts.get("channel-title"));
+            ui.horizontal_wrapped(|ui| {
+                for name in &channels {
+                    ui.add_enabled_ui(self.view.at_rest(), |ui| {
+                        ui.radio_value(&mut wanted, name.clone(), name);
+                    });
+                }
+            });
+            let colours = Palette::of(ui);
+            let text = RichText::new(self.texts.get("channel-explained"));
+            ui.label(text.size(13.0).color(colours.muted));
+        });
+        if wanted != channel {
+            self.handle.send(Command::ChooseChannel(wanted));
+            self.page = Page::Update;
         }
     }
 

@@ -56,6 +56,8 @@ pub(super) struct Conversation {
     check_limit: CheckLimit,
     /// How the last check ended, if one has ended.
     checked: Option<Result<(), String>>,
+    /// The channel that is followed, and all that the user may choose from.
+    channels: Option<(String, Vec<String>)>,
     /// Why the last check found nothing to install; `None` if it found something, or failed.
     nothing: Option<Value>,
     /// The fields last sent about an offer; `None` once there is none.
@@ -225,6 +227,12 @@ impl Conversation {
             }
             "up" => vec![done(), Effect::Up],
             "check_for_updates" => self.check(now, id),
+            "channels" => {
+                let (channel, channels) = self.channels.clone().unwrap_or_default();
+                let channel = Some(channel).filter(|name| !name.is_empty());
+                vec![answer(id, json!({ "ok": true, "channel": channel, "channels": channels }))]
+            }
+            "choose_channel" => self.choose_channel(message),
             "start_update" => match &self.phase {
                 Some(Phase::Offered { .. } | Phase::Cancelled) => {
                     vec![done(), Effect::Command(Command::Start)]
@@ -247,6 +255,21 @@ impl Conversation {
                     "unknown-type",
                     &format!("not a request of this protocol: {kind}"),
                 )]
+            }
+        }
+    }
+
+    fn choose_channel(&self, message: &Message) -> Vec<Effect> {
+        let wanted = message.fields.get("channel").and_then(Value::as_str).unwrap_or_default();
+        let offered = self.channels.iter().flat_map(|(_, channels)| channels);
+        match offered.into_iter().find(|name| *name == wanted) {
+            Some(name) => vec![
+                Effect::Command(Command::ChooseChannel(name.clone())),
+                answer(message.id, json!({ "ok": true })),
+            ],
+            None => {
+                let text = "the publisher offers no such channel";
+                vec![refusal(message.id, "unknown-channel", text)]
             }
         }
     }
@@ -317,6 +340,10 @@ impl Conversation {
         match event {
             Event::Progress(progress) => self.progress(now, &progress),
             Event::Phase { phase } => self.phase(now, phase),
+            Event::Channels { channel, channels } => {
+                self.channels = Some((channel, channels));
+                Vec::new()
+            }
             _ => Vec::new(),
         }
     }

@@ -72,7 +72,7 @@ const DETAILS: (&str, &str) = ("详情", "Details");
 const END_APP: Click = (("不保存并退出…", "End without saving…"), 0);
 
 /// Pictures after clicks: a name, the first scene, the clicks.
-const STEPS: [(&str, &str, &[Click]); 23] = [
+const STEPS: [(&str, &str, &[Click]); 25] = [
     ("offer-details", "offer", &[(DETAILS, 0)]),
     ("incremental-details", "offer-incremental", &[(DETAILS, 0)]),
     ("chain-details", "long-incremental", &[(DETAILS, 0)]),
@@ -86,6 +86,8 @@ const STEPS: [(&str, &str, &[Click]); 23] = [
     ("details", "failed", &[(DETAILS, 0)]),
     ("versions-every", "versions-all", &[MENU]),
     ("sharing", "sharing", &[MENU]),
+    ("channels", "ahead-of-channel", &[MENU]),
+    ("back-to-channel", "ahead-of-channel", &[(("现在返回", "Go back now"), 0)]),
     ("login-switch", "login-off-in-system", &[MENU]),
     ("old-shortcuts-switch", "old-shortcuts-replaced", &[MENU]),
     ("switch-to", "versions-all", &[MENU, (("切换到此版本…", "Switch to this…"), 0)]),

@@ -301,3 +301,39 @@ fn files_that_were_set_aside_are_deleted_after_a_question() {
     let folder = "/home/user/.local/share/labelimg/snapshots/20261121T194400.000000Z-labelimg_1.8.6_Linux_x86_64";
     assert_eq!(window.commands(), [Command::DeleteRetained(folder.into())]);
 }
+
+#[test]
+fn a_channel_is_chosen_where_the_publisher_offers_some_and_the_way_back_is_offered() {
+    let mut window = Window::scene("versions-all");
+    window.click("Installed versions");
+    assert!(!window.sees("Channel"), "the publisher offers none");
+    let mut window = Window::scene("ahead-of-channel");
+    window.click("Installed versions");
+    assert!(window.sees("Channel"));
+    window.click_nth("beta", 0);
+    assert_eq!(window.commands(), [Command::ChooseChannel("beta".to_owned())]);
+    // Back to an older version of the channel: one that was left comes back as it was.
+    let mut window = Window::scene("ahead-of-channel");
+    assert!(window.sees_part("newer than 1.8.4"));
+    window.click("Go back now");
+    assert_eq!(window.commands(), [], "the window asks first");
+    window.click("Go back");
+    let container = "labelimg_1.8.4_Linux_x86_64".parse().unwrap();
+    assert_eq!(window.commands(), [Command::RollBack(Some(container))]);
+    let mut window = Window::scene("ahead-of-channel");
+    window.emit(Event::Installed { versions: Vec::new(), retained: Vec::new() });
+    window.click("Go back now");
+    assert_eq!(window.commands(), [Command::CheckVersion(Version::new(1, 8, 4))]);
+}
+
+#[test]
+fn a_recall_and_an_old_system_are_shown_with_their_reasons() {
+    let mut window = Window::scene("recalled");
+    assert!(window.sees_part("has recalled version 1.8.5"));
+    assert!(window.sees_part("It loses labels"));
+    assert!(!window.sees("Skip this version"), "it comes as a mandatory one");
+    window.click("Update now");
+    assert_eq!(window.commands(), [Command::Start], "nobody asks whether an older one is meant");
+    let window = Window::scene("system-too-old");
+    assert!(window.sees_part("needs glibc 2.28, this computer has glibc 2.17"));
+}

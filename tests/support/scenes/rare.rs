@@ -8,16 +8,22 @@ use kuzflow::testing::messages::protocol::{
     Phase, Problem, ProblemKind, Progress, Repaired, RepairedItem,
 };
 use kuzflow::testing::model::incident::Incident;
+use kuzflow::testing::model::offer::RecalledVersion;
+use kuzflow::testing::model::system::SystemTooOld;
 use kuzflow::testing::model::{Offer, Version};
 
 use super::{fault, folder, installed, notices, offer, problem, progress};
 
 /// Names of the scenes here, besides one for each kind of problem (see [`problem_scenes`]).
-pub const NAMES: [&str; 36] = [
+pub const NAMES: [&str; 40] = [
     "skipped",
     "pinned",
     "failed-here",
     "only-whole",
+    "system-too-old",
+    "withdrawn",
+    "ahead-of-channel",
+    "recalled",
     "first-nothing",
     "connecting",
     "one-node",
@@ -51,6 +57,12 @@ pub const NAMES: [&str; 36] = [
     "incident-plain",
     "incident-several-plain",
 ];
+
+/// The channels that a publisher offers, one of them followed.
+pub fn channels(followed: &str) -> Event {
+    let channels = vec!["stable".to_owned(), "beta".to_owned()];
+    Event::Channels { channel: followed.to_owned(), channels }
+}
 
 /// The lines that an app wrote before it ended.
 const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"/home/user/.local/share/labelimg/containers/labelimg_1.8.6_Linux_x86_64/app/labelImg.py\", line 21, in <module>\n    from PyQt5.QtGui import QImage\nImportError: libxcb-xinerama.so.0: cannot open shared object file: No such file or directory";
@@ -184,6 +196,27 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
         "pinned" => no_update(NoUpdate::Pinned, current),
         "failed-here" => no_update(NoUpdate::FailedHere, current),
         "only-whole" => no_update(NoUpdate::OnlyWhole, current),
+        "system-too-old" => {
+            let [needed, found] = ["glibc 2.28", "glibc 2.17"].map(str::to_owned);
+            no_update(NoUpdate::SystemTooOld(SystemTooOld { needed, found }), current)
+        }
+        "withdrawn" => no_update(NoUpdate::Recalled, current),
+        "ahead-of-channel" => {
+            let newest = Version::new(1, 8, 4);
+            let ahead = no_update(NoUpdate::AheadOfChannel { newest }, current);
+            std::iter::once(channels("stable")).chain(ahead).collect()
+        }
+        "recalled" => noted(&|offer| {
+            let release = &mut offer.signed.release;
+            release.container = "labelimg_1.8.4_Linux_x86_64".parse().unwrap();
+            release.mandatory = true;
+            let reason = match language {
+                Language::English => "It loses labels when an image is turned.",
+                Language::Chinese => "旋转图像时会丢失标注。",
+            };
+            let version = Version::new(1, 8, 5);
+            offer.recalled = Some(RecalledVersion { version, reason: reason.to_owned() });
+        }),
         "first-nothing" => no_update(NoUpdate::NothingPublished, None),
         "connecting" => vec![offered(language, 2), downloading()],
         "one-node" => vec![offered(language, 1), downloading(), from_nodes(1, 0.42, 6_810_000.0)],

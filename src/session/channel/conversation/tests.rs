@@ -373,3 +373,35 @@ fn a_wish_to_end_can_be_refused_and_taken_back() {
     scene.step(ConversationInput::Gone);
     assert!(scene.step(ConversationInput::KeepRunning).is_empty(), "nobody is there to hear it");
 }
+
+#[test]
+fn an_app_sees_the_channels_and_chooses_one_that_the_publisher_offers() {
+    let mut scene = Scene::new();
+    let answered = |effects: &[Effect]| match effects.last() {
+        Some(Effect::Send { fields, kind: "answer", .. }) => fields.clone(),
+        _ => panic!("{effects:?}"),
+    };
+    let none = answered(&scene.says(1, "channels", json!({})));
+    assert_eq!((&none["channel"], &none["channels"]), (&Value::Null, &json!([])));
+    let wish = json!({ "channel": "beta" });
+    assert_eq!(
+        answered(&scene.says(2, "choose_channel", wish.clone()))["error"]["code"],
+        "unknown-channel"
+    );
+    let channels = vec!["stable".to_owned(), "beta".to_owned()];
+    let event = Event::Channels { channel: "stable".to_owned(), channels };
+    scene.step(ConversationInput::Event(Box::new(event)));
+    let both = answered(&scene.says(3, "channels", json!({})));
+    assert_eq!(
+        (&both["channel"], &both["channels"]),
+        (&json!("stable"), &json!(["stable", "beta"]))
+    );
+    let effects = scene.says(4, "choose_channel", wish);
+    assert_eq!(effects[0], Effect::Command(Command::ChooseChannel("beta".to_owned())));
+    assert_eq!(answered(&effects)["ok"], true);
+    let other = json!({ "channel": "nightly" });
+    assert_eq!(
+        answered(&scene.says(5, "choose_channel", other))["error"]["code"],
+        "unknown-channel"
+    );
+}
