@@ -4,7 +4,8 @@
 
 MESSAGES is what `cargo test --no-run --message-format=json` wrote. The output of each program and
 the table of all modules go to FOLDER. With words only the tests run whose names contain one of
-them, also a test of `not-run` whose name is one of them, and nothing is compared.
+them or whose program is one of them, also a test of `not-run` whose name is one of them, and
+nothing is compared.
 
 Every test in the sources has to run and pass, or has a line in `not-run` that says why it does not.
 A test that passes since it finds out that its tools are missing needs a line as well, and a line
@@ -186,8 +187,8 @@ def run_all(
 def chosen(
     programs: List[Program], installation: Installation, words: List[str], exempt: List[Exemption]
 ) -> Dict[str, List[str]]:
-    """The tests to run: all without an exemption, those of them whose names have one of the words,
-    and those whose names are one of the words."""
+    """The tests to run: all without an exemption; with words those of them whose names have one or
+    whose program is one, and those whose names are one of the words."""
     tests = {program.name: listed(program, installation) for program in programs}
     if words:
         return {
@@ -195,7 +196,7 @@ def chosen(
                 test
                 for test in tests[name]
                 if test in words
-                or any(word in test for word in words)
+                or (name in words or any(word in test for word in words))
                 and not any(line.covers(name, test) for line in exempt)
             ]
             for name in tests
