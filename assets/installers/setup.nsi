@@ -9,7 +9,7 @@ Unicode true
 ; The 32-bit programs that NSIS makes by itself do not start where only 64-bit programs do.
 Target amd64-unicode
 ManifestDPIAware true
-SetCompressor /SOLID lzma
+SetCompressor @SOLID@lzma
 SetCompressorDictSize 32
 ; The same input gives the same bytes.
 SetDateSave off
@@ -99,6 +99,8 @@ LangString Installing ${LANG_ENGLISH} "Installing @NAME@…"
 LangString Installing ${LANG_SIMPCHINESE} "正在安装 @NAME@…"
 LangString Uninstalling ${LANG_ENGLISH} "Uninstalling @NAME@…"
 LangString Uninstalling ${LANG_SIMPCHINESE} "正在卸载 @NAME@…"
+LangString Uninstalled ${LANG_ENGLISH} "@NAME@ is uninstalled."
+LangString Uninstalled ${LANG_SIMPCHINESE} "@NAME@ 已卸载。"
 LangString NeedsAdministrator ${LANG_ENGLISH} "Only an administrator can do this for all users of this computer."
 LangString NeedsAdministrator ${LANG_SIMPCHINESE} "只有管理员才能为本机的所有用户执行此操作。"
 @DOCUMENT_NAMES@
@@ -463,6 +465,7 @@ Section "Uninstall"
   RMDir "$INSTDIR"
   Call un.RemoveDocuments
   DeleteRegKey SHCTX "${UNINSTALL_KEY}"
+  !insertmacro SHOW_ONLY "$(Uninstalled)"
 SectionEnd
 !ifdef UNINSTALLER_COPY
   ; The uninstaller is copied out of the first run, signed, and copied into the second.

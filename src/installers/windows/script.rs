@@ -10,6 +10,7 @@ use crate::desktop::Document;
 use crate::installers::error::InstallerError;
 use crate::installers::payload::PayloadFile;
 use crate::installers::product::Product;
+use crate::model::release::INCLUDED_BUNDLE;
 
 /// The template; `@NAME@` and the like stand for texts.
 const TEMPLATE: &str = include_str!("../../../assets/installers/setup.nsi");
@@ -113,15 +114,26 @@ impl Script<'_> {
             ("DOCUMENT_NAMES", document_script::names(self.documents)),
             ("DOCUMENT_CLASSES", document_script::classes(self.documents, &id, &program)),
             ("STEM", file_name),
+            // One block for all files is the smallest, but compresses also what is compressed.
+            ("SOLID", if self.has_bundle() { "" } else { "/SOLID " }.to_owned()),
             ("FILES", self.files_put()),
             ("FILES_REMOVED", self.files_removed()),
         ]);
         filled(TEMPLATE, &texts)
     }
 
+    fn has_bundle(&self) -> bool {
+        self.files.iter().any(|file| file.name == INCLUDED_BUNDLE)
+    }
+
     fn files_put(&self) -> String {
         let line = |file: &ScriptFile| {
-            format!("  File \"/oname={}\" \"{}\"", escaped(file.name), file.source)
+            let line = format!("  File \"/oname={}\" \"{}\"", escaped(file.name), file.source);
+            match file.name {
+                // A second compression takes minutes and gains nothing.
+                INCLUDED_BUNDLE => format!("  SetCompress off\n{line}\n  SetCompress auto"),
+                _ => line,
+            }
         };
         self.files.iter().map(line).collect::<Vec<_>>().join("\n")
     }
@@ -170,8 +182,12 @@ pub(super) mod tests {
     }
 
     fn script(name: &str) -> String {
+        script_with(name, "b c $x.txt")
+    }
+
+    fn script_with(name: &str, second: &str) -> String {
         let file = |name, source: &str| ScriptFile { name, source: source.to_owned() };
-        let files = [file("launcher.toml", "file0"), file("b c $x.txt", "file1")];
+        let files = [file("launcher.toml", "file0"), file(second, "file1")];
         let script = Script {
             texts: texts(name),
             description: "one \"line\"",
@@ -206,5 +222,16 @@ pub(super) mod tests {
         assert!(text.contains("  File \"/oname=b c ${DOLLAR}x.txt\" \"file1\"\n"));
         assert!(text.contains("  Delete \"$INSTDIR\\launcher.toml\"\n"));
         assert!(text.contains("  Delete \"$INSTDIR\\b c ${DOLLAR}x.txt\"\n"));
+    }
+
+    #[test]
+    fn a_bundle_is_not_compressed_again() {
+        let text = script_with("x", INCLUDED_BUNDLE);
+        let file = "  File \"/oname=release.kuzflow-bundle\" \"file1\"\n";
+        assert!(text.contains(&format!("  SetCompress off\n{file}  SetCompress auto\n")), "{text}");
+        assert!(text.contains("\nSetCompressor lzma\n"));
+        let small = script("x");
+        assert!(small.contains("\nSetCompressor /SOLID lzma\n"));
+        assert!(!small.contains("SetCompress off"));
     }
 }
