@@ -1,5 +1,5 @@
-//! What this client measured of nodes, stored in a small JSON file. The scheduler uses it as the
-//! prior of the next download, and an offer bases its estimated time on it. A file that cannot be
+//! What this client measured of nodes and of its own computer, stored in a small JSON file. The
+//! scheduler uses it as the prior of the next download, and an offer bases its estimated time on it. A file that cannot be
 //! read counts as an empty memory, because nothing depends on it.
 
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ pub struct NodeMemory {
     downloads: u64,
     #[serde(default)]
     nodes: BTreeMap<String, Measured>,
+    /// Bytes of a version that this computer puts together in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    installing: Option<f64>,
 }
 
 impl NodeMemory {
@@ -54,6 +57,7 @@ impl NodeMemory {
         };
         Self {
             nodes: memory.nodes.into_iter().filter(|(_, measured)| sound(measured)).collect(),
+            installing: memory.installing.filter(|rate| rate.is_finite() && *rate > 0.0),
             ..memory
         }
     }
@@ -86,6 +90,22 @@ impl NodeMemory {
         Some(latency + bytes as f64 / rate)
     }
 
+    /// Seconds in which this computer puts a version of `bytes` together; `None` before a
+    /// measurement.
+    pub fn installing_seconds(&self, bytes: u64) -> Option<u64> {
+        self.installing.map(|rate| (bytes as f64 / rate).round() as u64)
+    }
+
+    /// Takes the time of one installation of `bytes` into account. `is_whole`: nothing of the work
+    /// was done while bytes still arrived. A time that is not whole says only that it takes at
+    /// least as long, so it serves until a whole one is known.
+    pub fn learn_installing(&mut self, bytes: u64, seconds: f64, is_whole: bool) {
+        let rate = bytes as f64 / seconds;
+        if rate.is_finite() && rate > 0.0 && (is_whole || self.installing.is_none()) {
+            self.installing = Some(rate);
+        }
+    }
+
     /// Stores the measurements of one download.
     pub(super) fn learn(&mut self, measured: impl IntoIterator<Item = (String, Measured)>) {
         self.downloads += 1;
@@ -109,6 +129,26 @@ mod tests {
 
     fn measured(bytes_per_second: f64) -> Measured {
         Measured { bytes_per_second, latency_seconds: 0.5, connections: 4, used: 0 }
+    }
+
+    #[test]
+    fn an_installation_is_as_slow_as_the_last_one_was() {
+        let mut memory = NodeMemory::default();
+        assert_eq!(memory.installing_seconds(1_000_000), None);
+        memory.learn_installing(10_000_000, 1.0, false);
+        assert_eq!(memory.installing_seconds(20_000_000), Some(2));
+        memory.learn_installing(10_000_000, 5.0, true);
+        assert_eq!(memory.installing_seconds(20_000_000), Some(10));
+        // Part of the work was done during the download.
+        memory.learn_installing(10_000_000, 0.5, false);
+        // A clock that stood still, and an empty version.
+        memory.learn_installing(10_000_000, 0.0, true);
+        memory.learn_installing(0, 1.0, true);
+        assert_eq!(memory.installing_seconds(20_000_000), Some(10));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nodes.json");
+        memory.save(&path).unwrap();
+        assert_eq!(NodeMemory::load(&path), memory);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Texts {
     pub fn cost(&self, offer: &Offer) -> String {
         let plan = &offer.plan;
         let time =
-            offer.estimated_seconds.filter(|_| !plan.is_local()).map(|seconds| self.about(seconds));
+            offer.seconds().filter(|seconds| *seconds > 0).map(|seconds| self.about(seconds));
         let restart = offer.current.is_some().then(|| self.restart(plan));
         let price = if offer.current.is_none() && !plan.is_local() {
             self.size(plan.bytes)
@@ -141,7 +141,7 @@ impl Texts {
     /// restarted (after a whole package it always must).
     pub fn time(&self, offer: &Offer) -> String {
         let time = offer
-            .estimated_seconds
+            .seconds()
             .map_or_else(|| self.get("detail-time-unknown"), |seconds| self.about(seconds));
         if !offer.plan.is_incremental() {
             return time;

@@ -17,6 +17,7 @@ pub(crate) fn offer() -> Box<Offer> {
         nodes: Vec::new(),
         estimated_seconds: None,
         recalled: None,
+        installing_seconds: None,
         file: None,
     })
 }

@@ -31,6 +31,10 @@ pub struct Offer {
     /// Why it is offered in place of the active version, if that one is recalled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recalled: Option<RecalledVersion>,
+    /// Estimated seconds in which this computer puts the version together once all bytes are here,
+    /// from its last installation; `None` before one that could be measured.
+    #[serde(skip)]
+    pub installing_seconds: Option<u64>,
     /// The bundle that contains it, for [`super::plan::UpdateStrategy::File`].
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::readable::optional")]
     pub file: Option<PathBuf>,
@@ -49,6 +53,14 @@ impl Offer {
     /// The version on offer.
     pub fn version(&self) -> &Version {
         &self.signed.release.container.version
+    }
+
+    /// Estimated seconds until the version is ready; `None` while that cannot be estimated.
+    pub fn seconds(&self) -> Option<u64> {
+        if self.plan.is_local() {
+            return self.installing_seconds;
+        }
+        self.estimated_seconds.map(|seconds| seconds + self.installing_seconds.unwrap_or_default())
     }
 
     /// The newer active version that it would replace at a person's wish; `None` if it is no step

@@ -92,6 +92,10 @@ impl CheckJob {
             .estimated_seconds(&nodes, bytes_to_fetch, environment.settings.bandwidth_limit())
             .map(|seconds| seconds.ceil() as u64)
             .filter(|_| !plan.is_local());
+        let installing_seconds = match plan.strategy {
+            UpdateStrategy::Installed => None,
+            _ => memory.installing_seconds(signed.release.unpacked_size),
+        };
         Ok(Checked::Offer(Box::new(Offer {
             signed,
             current,
@@ -101,6 +105,7 @@ impl CheckJob {
             nodes,
             estimated_seconds,
             recalled,
+            installing_seconds,
             file: None,
         })))
     }
@@ -249,6 +254,7 @@ fn prefetched(
         nodes: Vec::new(),
         estimated_seconds: None,
         recalled,
+        installing_seconds: None,
         file: None,
     };
     Some(Checked::Offer(Box::new(offer)))

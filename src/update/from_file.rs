@@ -61,6 +61,7 @@ pub(crate) async fn check(
         nodes: Vec::new(),
         estimated_seconds: None,
         recalled: None,
+        installing_seconds: None,
         file,
     };
     Ok(Checked::Offer(Box::new(offer)))

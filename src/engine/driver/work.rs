@@ -4,6 +4,7 @@
 //! In: the driver. Out: tasks, whose outcomes come in as inputs. Never: waits for one of them.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use super::Driver;
 use crate::engine::installed::disk_use;
@@ -55,6 +56,7 @@ impl Driver {
             control: self.control.subscribe(),
             emitter: self.emitter.clone(),
             inputs: self.inputs.clone(),
+            arrived: OnceLock::new(),
         };
         self.download = Some(self.spawn(job.run(), MachineInput::Updated));
     }

@@ -245,5 +245,5 @@ fn already_fetched(offer: Offer) -> Offer {
         hot_swappable,
         ..Plan::without_fetching(UpdateStrategy::Installed, full_bytes)
     };
-    Offer { plan, bytes_to_fetch: 0, estimated_seconds: None, ..offer }
+    Offer { plan, bytes_to_fetch: 0, estimated_seconds: None, installing_seconds: None, ..offer }
 }

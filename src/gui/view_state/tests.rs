@@ -25,6 +25,7 @@ fn offer() -> Offer {
         nodes: Vec::new(),
         estimated_seconds: None,
         recalled: None,
+        installing_seconds: None,
         file: None,
     }
 }

@@ -8,7 +8,6 @@ use super::unpacking::Unpacking;
 use super::{StepEnd, UpdateJob, blocking, cancelled};
 use crate::container::Readiness;
 use crate::fetch::{self, FetchEvent};
-use crate::messages::language::MachineInput;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, Progress};
 use crate::model::Digest;
@@ -42,7 +41,7 @@ impl UpdateJob {
         {
             return Ok(StepEnd::Stopped);
         }
-        let _ = self.inputs.send(MachineInput::Fetched);
+        self.bytes_arrived();
         let (staging, tell) = (staging.clone(), self.files_written(last.at_rest()));
         blocking(move || finish(unpacking, &package_documents, staging, &lock, &tell)).await??;
         Ok(StepEnd::Complete)

@@ -22,7 +22,6 @@ use super::packs::Chain;
 use super::tree::{self, TreeOutcome};
 use super::{StepEnd, UpdateJob, blocking, cancelled, stop_flag};
 use crate::fetch::{self, FetchEvent};
-use crate::messages::language::MachineInput;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, ProblemKind, Progress};
 use crate::model::plan::UpdateStrategy;
@@ -196,7 +195,7 @@ impl UpdateJob {
         stop: &Arc<AtomicBool>,
         counts: &Counts,
     ) -> Result<TreeOutcome, Problem> {
-        let _ = self.inputs.send(MachineInput::Fetched);
+        self.bytes_arrived();
         let tree = staging.fresh_tree().map_err(|error| problem::of_store(&error))?;
         let (manifest, progress) =
             (Arc::clone(&target.manifest), self.steps(&target.manifest, counts));

@@ -15,7 +15,8 @@ mod packs;
 mod tree;
 mod unpacking;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 
@@ -24,7 +25,8 @@ use super::download_sources::{DownloadSources, blocking, cancelled, stop_flag};
 use super::package_documents::{DocumentCache, Library};
 use super::peer_service::PeerHandle;
 use crate::environment::Environment;
-use crate::fetch::{Client, Control};
+use crate::error_chain;
+use crate::fetch::{Client, Control, NodeMemory};
 use crate::messages::language::{MachineInput, Updated};
 use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
@@ -49,6 +51,8 @@ pub(crate) struct UpdateJob {
     pub emitter: Emitter,
     /// Takes the input "all bytes have arrived".
     pub inputs: mpsc::UnboundedSender<MachineInput>,
+    /// When all bytes had arrived.
+    pub arrived: OnceLock<Instant>,
 }
 
 /// How a part of an update ended.
@@ -83,9 +87,33 @@ impl UpdateJob {
             self.full(&staging, lock, &Counts::default()).await?
         };
         Ok(match ended {
-            StepEnd::Complete => Updated::Installed(id),
+            StepEnd::Complete => {
+                self.remember_time();
+                Updated::Installed(id)
+            }
             StepEnd::Stopped => Updated::Stopped,
         })
+    }
+
+    /// All bytes are here.
+    fn bytes_arrived(&self) {
+        let _ = self.arrived.set(Instant::now());
+        let _ = self.inputs.send(MachineInput::Fetched);
+    }
+
+    /// Remembers how long this computer has worked since all bytes were here, for the next offer.
+    fn remember_time(&self) {
+        let Some(arrived) = self.arrived.get() else { return };
+        let path = self.environment.home.node_memory();
+        let mut memory = NodeMemory::load(&path);
+        memory.learn_installing(
+            self.offer.signed.release.unpacked_size,
+            arrived.elapsed().as_secs_f64(),
+            self.offer.plan.is_incremental(),
+        );
+        if let Err(error) = memory.save(&path) {
+            tracing::warn!(error = error_chain::line(&error), "the time was not remembered");
+        }
     }
 
     fn library<'a>(&'a self, staging: &'a Staging) -> Library<'a> {

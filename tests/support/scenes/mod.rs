@@ -49,6 +49,7 @@ pub fn offer(language: Language) -> Offer {
         nodes: nodes(language),
         estimated_seconds: Some(14),
         recalled: None,
+        installing_seconds: None,
         file: None,
     }
 }
