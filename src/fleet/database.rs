@@ -17,6 +17,8 @@ use super::error::FleetError;
 
 /// Connections at the same time.
 const CONNECTIONS: u32 = 8;
+/// Rows in one statement: SQLite and PostgreSQL both take 32,000 values.
+pub(super) const MOST_ROWS: usize = 2000;
 /// How long a query waits for another one's lock, or for a connection.
 const WAIT: Duration = Duration::from_secs(10);
 

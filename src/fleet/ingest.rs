@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::counting::{Additions, Bounds, FunnelKey, Labels, add_up, day_of, hour_of, is_stage};
-use super::database::on;
+use super::adding::{add, add_counts, add_funnel, add_nodes};
+use super::counting::{
+    Additions, Bounds, FunnelKey, Known, Labels, add_up, day_of, hour_of, is_stage,
+};
+use super::database::{MOST_ROWS, on};
 use super::error::FleetError;
 use super::store::Store;
 use crate::error_chain;
@@ -21,8 +24,8 @@ use crate::mutex;
 const MOST_WAITING: usize = 256;
 /// Reports in one transaction at most.
 const MOST_REPORTS: usize = 2048;
-/// Rows in one statement: SQLite and PostgreSQL both take 32,000 values.
-const MOST_ROWS: usize = 2000;
+/// Dropped reports of one batch that are counted at most.
+const MOST_DROPPED: u64 = 1 << 16;
 
 /// Gives the time, seconds since 1970.
 pub(crate) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -33,6 +36,7 @@ pub(crate) struct Ingest {
     entrance: mpsc::Sender<Incoming>,
     /// When a transaction was last safe; at first, when the task began.
     committed: Arc<Mutex<Instant>>,
+    known: Arc<Mutex<Arc<Known>>>,
 }
 
 /// There is no room for more now, or the database does not answer.
@@ -51,9 +55,19 @@ impl Ingest {
     /// Begins a task that writes into `store`. It ends after the last clone of the entrance.
     pub(crate) fn begin(store: Store, clock: Clock) -> Self {
         let (entrance, received) = mpsc::channel(MOST_WAITING);
-        let committed = Arc::new(Mutex::new(Instant::now()));
-        tokio::spawn(work(store, clock, received, committed.clone()));
-        Self { entrance, committed }
+        let ingest = Self {
+            entrance,
+            committed: Arc::new(Mutex::new(Instant::now())),
+            known: Arc::default(),
+        };
+        let (committed, known) = (ingest.committed.clone(), ingest.known.clone());
+        tokio::spawn(work(store, clock, received, committed, known));
+        ingest
+    }
+
+    /// What the repository names from now on.
+    pub(crate) fn know(&self, known: Known) {
+        *mutex::lock(&self.known) = Arc::new(known);
     }
 
     /// Takes reports, which have been checked, and waits until they are safe. Returns how many of
@@ -83,6 +97,7 @@ async fn work(
     clock: Clock,
     mut received: mpsc::Receiver<Incoming>,
     committed: Arc<Mutex<Instant>>,
+    known: Arc<Mutex<Arc<Known>>>,
 ) {
     let mut bounds = Bounds::default();
     while let Some(first) = received.recv().await {
@@ -94,6 +109,7 @@ async fn work(
             reports += next.reports.len();
             group.push(next);
         }
+        bounds.known = mutex::lock(&known).clone();
         match write(&store, &group, &mut bounds, clock()).await {
             Ok(mut new) => {
                 *mutex::lock(&committed) = Instant::now();
@@ -190,17 +206,14 @@ macro_rules! insert_new {
     }};
 }
 
-/// Inserts rows, many in a statement, or adds them to those that are there.
-macro_rules! add {
-    ($transaction:ident, $kind:ident, $begin:literal, $rows:expr, |$row:ident, $item:pat_param| $bind:block, $end:literal) => {
-        for part in $rows.chunks(MOST_ROWS) {
-            let mut insert = sqlx::QueryBuilder::<$kind>::new($begin);
-            insert.push_values(part, |mut $row, $item| $bind);
-            insert.push($end);
-            let done = insert.build().persistent(false).execute(&mut *$transaction).await;
-            done.map_err(FleetError::database("write reports"))?;
-        }
+/// How many reports the launchers of a group have dropped. A batch that has come before brings none,
+/// and no batch brings more than a queue can lose: anybody may claim this number.
+fn dropped(group: &[Incoming], new: &HashSet<String>) -> i64 {
+    let is_new = |incoming: &&Incoming| {
+        incoming.reports.iter().any(|report| new.contains(report.id.as_str()))
     };
+    let counts = group.iter().filter(is_new).map(|incoming| incoming.dropped.min(MOST_DROPPED));
+    counts.map(|count| i64::try_from(count).unwrap_or(0)).sum()
 }
 
 /// Writes a group in one transaction. Returns the ids that are new.
@@ -212,7 +225,6 @@ async fn write(
 ) -> Result<HashSet<String>, FleetError> {
     let failed = || FleetError::database("write reports");
     let entries = entries(group, bounds, now);
-    let dropped = group.iter().fold(0, |sum: u64, incoming| sum.saturating_add(incoming.dropped));
     let (hour, day) = (hour_of(now), day_of(now));
     on!(&store.database, pool, Kind => {
         let mut transaction = pool.begin().await.map_err(failed())?;
@@ -236,59 +248,11 @@ async fn write(
         );
         let sums = add_up(fresh.iter().map(|entry| (entry.report, &entry.labels)));
         let Additions { counts, nodes, machines } = sums;
+        add_counts!(transaction, Kind, hour, counts);
+        add_funnel!(transaction, Kind, hour, funnel(steps, reached));
+        add_nodes!(transaction, Kind, hour, nodes);
         add!(
-            transaction, Kind,
-            "INSERT INTO counts (hour, app, channel, platform, version, region, kind, detail, n, bytes, full_bytes, milliseconds) ",
-            counts.into_iter().collect::<Vec<_>>(),
-            |row, (key, sums)| {
-                row.push_bind(hour)
-                    .push_bind(key.app.as_str())
-                    .push_bind(key.channel.as_str())
-                    .push_bind(key.platform.as_str())
-                    .push_bind(key.version.as_str())
-                    .push_bind(key.region.as_str())
-                    .push_bind(key.kind)
-                    .push_bind(key.detail.as_str())
-                    .push_bind(sums.n)
-                    .push_bind(sums.bytes)
-                    .push_bind(sums.full_bytes)
-                    .push_bind(sums.milliseconds);
-            },
-            " ON CONFLICT (hour, app, channel, platform, version, region, kind, detail) DO UPDATE SET n = counts.n + excluded.n, \
-             bytes = counts.bytes + excluded.bytes, full_bytes = counts.full_bytes + excluded.full_bytes, \
-             milliseconds = counts.milliseconds + excluded.milliseconds"
-        );
-        add!(
-            transaction, Kind, "INSERT INTO funnel (hour, app, channel, platform, version, stage, n) ",
-            funnel(steps, reached),
-            |row, (key, n)| {
-                row.push_bind(hour)
-                    .push_bind(key.app.as_str())
-                    .push_bind(key.channel.as_str())
-                    .push_bind(key.platform.as_str())
-                    .push_bind(key.version.as_str())
-                    .push_bind(key.stage)
-                    .push_bind(*n);
-            },
-            " ON CONFLICT (hour, app, channel, platform, version, stage) DO UPDATE SET n = funnel.n + excluded.n"
-        );
-        add!(
-            transaction, Kind, "INSERT INTO nodes (hour, app, node, region, n, bytes, faults) ",
-            nodes.into_iter().collect::<Vec<_>>(),
-            |row, ((app, node, region), sums)| {
-                row.push_bind(hour)
-                    .push_bind(app.as_str())
-                    .push_bind(node.as_str())
-                    .push_bind(region.as_str())
-                    .push_bind(sums.n)
-                    .push_bind(sums.bytes)
-                    .push_bind(sums.faults);
-            },
-            " ON CONFLICT (hour, app, node, region) DO UPDATE SET n = nodes.n + excluded.n, bytes = nodes.bytes + excluded.bytes, \
-             faults = nodes.faults + excluded.faults"
-        );
-        add!(
-            transaction, Kind, "INSERT INTO machines (day, installation, app, channel, platform, version) ",
+            transaction, Kind, "INSERT INTO machines (day, installation, app, channel, platform, version, latest) ",
             machines.into_iter().collect::<Vec<_>>(),
             |row, ((installation, app), machine)| {
                 row.push_bind(day)
@@ -296,14 +260,14 @@ async fn write(
                     .push_bind(app.as_str())
                     .push_bind(machine.channel.as_str())
                     .push_bind(machine.platform.as_str())
-                    .push_bind(machine.version.as_str());
+                    .push_bind(machine.version.as_str())
+                    .push_bind(machine.latest);
             },
             " ON CONFLICT (day, installation, app) DO UPDATE SET channel = excluded.channel, platform = excluded.platform, \
-             version = excluded.version"
+             version = excluded.version, latest = excluded.latest WHERE excluded.latest >= machines.latest"
         );
-        if dropped > 0 && !new.is_empty() {
-            // Anybody may claim this number: it is bounded, so that its sum is.
-            let dropped = i64::try_from(dropped).unwrap_or(i64::MAX).min(1 << 20);
+        let dropped = dropped(group, &new);
+        if dropped > 0 {
             sqlx::query("INSERT INTO totals (name, n) VALUES ('dropped', $1) ON CONFLICT (name) DO UPDATE SET n = totals.n + excluded.n")
                 .bind(dropped)
                 .execute(&mut *transaction)
@@ -337,6 +301,66 @@ mod tests {
             let all = store.statistics(&Window::all()).await.unwrap();
             assert_eq!(all.outcomes.iter().map(|row| row.n).sum::<i64>(), 2);
             assert_eq!(all.dropped, 3, "of the batch that was new");
+        })
+        .await;
+    }
+
+    #[test]
+    fn a_batch_that_comes_again_beside_a_new_one_does_not_bring_its_dropped_reports_again() {
+        let incoming = |number, dropped| Incoming {
+            reports: vec![report(number, "up")],
+            dropped,
+            answer: oneshot::channel().0,
+        };
+        let new = HashSet::from([report(2, "up").id.to_string()]);
+        assert_eq!(dropped(&[incoming(1, 9), incoming(2, 5)], &new), 5);
+        assert_eq!(dropped(&[incoming(2, u64::MAX)], &new), 1 << 16);
+    }
+
+    #[tokio::test]
+    async fn an_installation_has_its_latest_version_in_whichever_order_reports_come() {
+        each(async |store| {
+            let ingest = Ingest::begin(store.clone(), clock());
+            let tells = |id, kind: &str, at, to: &str| Report {
+                id: RandomId::new(id),
+                at,
+                to: Some(to.parse().unwrap()),
+                ..report(1, kind)
+            };
+            let versions = async || {
+                let rows = store.statistics(&Window::all()).await.unwrap().versions;
+                rows.into_iter().map(|row| row.version).collect::<Vec<_>>()
+            };
+            let both = vec![tells(2, "active", 60, "1.0.0"), tells(1, "up", 60, "2.0.0")];
+            ingest.take(both, 0).await.unwrap();
+            assert_eq!(versions().await, ["2.0.0"]);
+            // An older one that was late.
+            ingest.take(vec![tells(3, "active", 0, "0.9.0")], 0).await.unwrap();
+            assert_eq!(versions().await, ["2.0.0"]);
+            ingest.take(vec![tells(4, "active", 120, "3.0.0")], 0).await.unwrap();
+            assert_eq!(versions().await, ["3.0.0"]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn no_number_that_strangers_report_makes_a_question_fail() {
+        each(async |store| {
+            on!(&store.database, pool, Kind => {
+                for text in [
+                    "INSERT INTO counts VALUES (0, 'sample', 'stable', 'Linux_x86_64', '2.0.0', 'Europe', 'fetched', 'patches', 1, $1, $1, $1)",
+                    "INSERT INTO counts VALUES (1795996800, 'sample', 'stable', 'Linux_x86_64', '2.0.0', 'Europe', 'fetched', 'patches', 1, $1, $1, $1)",
+                    "INSERT INTO nodes VALUES (0, 'sample', 'asia', 'Europe', 1, $1, $1)",
+                    "INSERT INTO nodes VALUES (1795996800, 'sample', 'asia', 'Europe', 1, $1, $1)",
+                ] {
+                    sqlx::query(text).bind(8_i64 << 60 - 1).execute(pool).await.map(drop).unwrap();
+                }
+            });
+            let ingest = Ingest::begin(store.clone(), clock());
+            ingest.take(vec![report(1, "fetched")], 0).await.unwrap();
+            let all = store.statistics(&Window::all()).await.unwrap();
+            assert_eq!((all.regions[0].downloads, all.nodes[0].downloads), (3, 2));
+            assert!(all.regions[0].bytes > 1 << 62 && all.nodes[0].faults > 1 << 62);
         })
         .await;
     }

@@ -8,6 +8,7 @@
 //! ```text
 //! store     opens the database          ingest    many batches -> one transaction
 //! database  SQLite or PostgreSQL        counting  reports -> what is added to which row (pure)
+//! adding    sums -> rows
 //! schema    the tables                  numbers   questions -> rows
 //! retention what is deleted when        metrics   rows -> Prometheus' text (pure)
 //! tokens    who may see and do what     sessions  logins of people with a browser
@@ -16,6 +17,7 @@
 //! conductor numbers of a rollout -> its next step (pure)
 //! ```
 
+mod adding;
 mod audit;
 #[cfg_attr(not(test), expect(dead_code, reason = "the server steps it once it signs words"))]
 mod conductor;
@@ -38,6 +40,7 @@ mod sessions;
 mod store;
 mod tokens;
 
+pub(crate) use counting::{Field, Known};
 pub(crate) use error::FleetError;
 pub(crate) use ingest::{Busy, Ingest};
 #[allow(unused_imports)]
@@ -45,7 +48,9 @@ pub(crate) use job::{Claim, Ending, Job, JobKind, JobNumbers, JobState, Lease, N
 pub(crate) use metrics::{Measure, MeasureKind, text as metrics_text};
 #[cfg(test)]
 pub(crate) use numbers::FunnelRow;
-pub(crate) use numbers::{Choices, NodeRow, Outcome, RegionRow, Statistics, VersionRow, Window};
+pub(crate) use numbers::{
+    Choices, MOST_DAYS, NodeRow, Outcome, RegionRow, Statistics, USUAL_DAYS, VersionRow, Window,
+};
 pub(crate) use retention::{NEWEST_REPORT, OLDEST_REPORT, keep_deleting};
 pub(crate) use sessions::{Credential, SESSION_SECONDS, Session};
 pub(crate) use store::{Place, Store};

@@ -1,10 +1,15 @@
 //! The numbers: what the terminal, the API and the metrics show are rows of these questions.
 //!
+//! Numbers of bytes and the like are added as floating point numbers, exact up to nine petabytes: a sum
+//! never fails, whatever strangers report.
+//!
 //! In: a window of time, and what is of interest. Out: rows. Never: a number that is made anywhere
 //! else; a row for a single installation.
 
 use serde::{Deserialize, Serialize};
 
+use super::DAY;
+use super::counting::day_of;
 use super::database::on;
 use super::error::FleetError;
 use super::store::Store;
@@ -24,6 +29,12 @@ impl Window {
     /// Everything that the store knows.
     pub(crate) fn all() -> Self {
         Self::default()
+    }
+
+    /// The last days, today included, which begin at midnight UTC as the rows of the days do.
+    pub(crate) fn of_days(now: i64, days: u32) -> Self {
+        let before_today = i64::from(days.max(1)) - 1;
+        Self { since: day_of(now) - before_today * DAY, ..Self::default() }
     }
 }
 
@@ -82,6 +93,13 @@ pub(crate) struct RegionRow {
     pub full_bytes: i64,
     pub milliseconds: i64,
 }
+
+/// For how many days it is known which installation had which version.
+pub(crate) const VERSION_DAYS: i64 = 60;
+/// For how many days sums stay by the hour, and so the most that a question is about.
+pub(crate) const MOST_DAYS: u32 = 400;
+/// Days of a question that names none.
+pub(crate) const USUAL_DAYS: u32 = 30;
 
 /// All numbers of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +207,19 @@ impl Store {
         })
     }
 
+    /// All sums since the store began. Who had which version on which day is no sum.
+    pub(crate) async fn totals(&self) -> Result<Statistics, FleetError> {
+        let window = &Window::all();
+        Ok(Statistics {
+            outcomes: self.outcomes(window).await?,
+            funnel: self.funnel(window).await?,
+            versions: Vec::new(),
+            nodes: self.nodes(window).await?,
+            regions: self.regions(window).await?,
+            dropped: self.dropped().await?,
+        })
+    }
+
     /// How often what was reported.
     pub(crate) async fn outcomes(&self, window: &Window) -> Result<Vec<Outcome>, FleetError> {
         rows!(
@@ -231,8 +262,8 @@ impl Store {
     pub(crate) async fn nodes(&self, window: &Window) -> Result<Vec<NodeRow>, FleetError> {
         let rows = on!(&self.database, pool, Kind => {
             sqlx::query_as::<_, (String, String, i64, i64, i64)>(
-                "SELECT node, region, CAST(SUM(n) AS BIGINT) AS downloads, CAST(SUM(bytes) AS BIGINT) AS bytes, \
-                 CAST(SUM(faults) AS BIGINT) AS faults FROM nodes WHERE hour > $1 - 3600 AND ($2 = '' OR app = $2) \
+                "SELECT node, region, CAST(SUM(n) AS BIGINT) AS downloads, CASE WHEN SUM(CAST(bytes AS DOUBLE PRECISION)) < 9e18 THEN CAST(SUM(CAST(bytes AS DOUBLE PRECISION)) AS BIGINT) ELSE 9000000000000000000 END AS bytes, \
+                 CASE WHEN SUM(CAST(faults AS DOUBLE PRECISION)) < 9e18 THEN CAST(SUM(CAST(faults AS DOUBLE PRECISION)) AS BIGINT) ELSE 9000000000000000000 END AS faults FROM nodes WHERE hour > $1 - 3600 AND ($2 = '' OR app = $2) \
                  GROUP BY node, region ORDER BY node, region",
             )
             .bind(window.since)
@@ -250,8 +281,8 @@ impl Store {
             self,
             window,
             (String, i64, i64, i64, i64),
-            "SELECT region, CAST(SUM(n) AS BIGINT) AS downloads, CAST(SUM(bytes) AS BIGINT) AS bytes, \
-             CAST(SUM(full_bytes) AS BIGINT) AS full_bytes, CAST(SUM(milliseconds) AS BIGINT) AS milliseconds FROM counts \
+            "SELECT region, CAST(SUM(n) AS BIGINT) AS downloads, CASE WHEN SUM(CAST(bytes AS DOUBLE PRECISION)) < 9e18 THEN CAST(SUM(CAST(bytes AS DOUBLE PRECISION)) AS BIGINT) ELSE 9000000000000000000 END AS bytes, \
+             CASE WHEN SUM(CAST(full_bytes AS DOUBLE PRECISION)) < 9e18 THEN CAST(SUM(CAST(full_bytes AS DOUBLE PRECISION)) AS BIGINT) ELSE 9000000000000000000 END AS full_bytes, CASE WHEN SUM(CAST(milliseconds AS DOUBLE PRECISION)) < 9e18 THEN CAST(SUM(CAST(milliseconds AS DOUBLE PRECISION)) AS BIGINT) ELSE 9000000000000000000 END AS milliseconds FROM counts \
              WHERE kind = 'fetched' AND hour > $1 - 3600 AND ($2 = '' OR app = $2) AND ($3 = '' OR channel = $3) \
              AND ($4 = '' OR platform = $4) AND ($5 = '' OR version = $5) GROUP BY region ORDER BY region"
         )
@@ -293,6 +324,12 @@ mod tests {
     use super::super::fixture::{each, report};
     use super::super::ingest::Ingest;
     use super::*;
+
+    #[test]
+    fn days_begin_at_midnight_and_today_is_one_of_them() {
+        let since = |days| Window::of_days(10 * DAY + 5, days).since;
+        assert_eq!((since(1), since(7)), (10 * DAY, 4 * DAY));
+    }
 
     #[tokio::test]
     async fn numbers_are_those_of_the_window() {

@@ -12,7 +12,7 @@ use super::error::FleetError;
 /// `reports` makes ingest idempotent: a report that is there is known. `stages` counts each step of
 /// an update once. In keys an unknown value is an empty text. A time of 0 never comes or has not come:
 /// a token without an end, or one that is not revoked.
-const STEPS: [&[&str]; 3] = [REPORTS, ACCESS, JOBS];
+const STEPS: [&[&str]; 4] = [REPORTS, ACCESS, JOBS, LATEST];
 
 /// What launchers report.
 const REPORTS: &[&str] = &[
@@ -52,19 +52,25 @@ const JOBS: &[&str] = &[
     "CREATE INDEX jobs_by_state ON jobs (kind, state, created)",
 ];
 
+/// The order of an installation's reports: see `counting::Machine`.
+const LATEST: &[&str] = &["ALTER TABLE machines ADD COLUMN latest BIGINT NOT NULL DEFAULT 0"];
+
 /// The present form.
 const KNOWN: i64 = STEPS.len() as i64;
 
 /// Brings the tables to their present form. Several servers may begin at the same time: each step
 /// is done by one of them, and the others see that.
 pub(super) async fn bring_up_to_date(database: &Database) -> Result<(), FleetError> {
-    on!(database, pool, Kind => {
-        sqlx::query("CREATE TABLE IF NOT EXISTS form (number BIGINT PRIMARY KEY)")
-            .execute(pool)
-            .await
-            .map_err(FleetError::database("make the tables"))?;
+    let made = on!(database, pool, Kind => {
+        let text = "CREATE TABLE IF NOT EXISTS form (number BIGINT PRIMARY KEY)";
+        sqlx::query(text).execute(pool).await.map(drop)
     });
-    let mut form = form(database).await?;
+    // In PostgreSQL this may fail where two servers do it at once; one of them has made it then.
+    let mut form = match (form(database).await, made) {
+        (Ok(form), _) => form,
+        (Err(_), Err(error)) => return Err(FleetError::database("make the tables")(error)),
+        (Err(error), Ok(())) => return Err(error),
+    };
     while form < KNOWN {
         let step = usize::try_from(form).ok().and_then(|at| STEPS.get(at)).copied();
         // Another server may have done this step meanwhile; then the number is taken.
@@ -124,6 +130,8 @@ mod tests {
                     let text = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
                     sqlx::query(text).execute(pool).await.map(drop).unwrap();
                 }
+                let text = "ALTER TABLE machines DROP COLUMN latest";
+                sqlx::query(text).execute(pool).await.map(drop).unwrap();
                 sqlx::query("DELETE FROM form WHERE number > 1").execute(pool).await.map(drop).unwrap();
                 sqlx::query("INSERT INTO totals (name, n) VALUES ('dropped', 7)")
                     .execute(pool)

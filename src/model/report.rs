@@ -244,7 +244,10 @@ impl Report {
             (
                 "nodes",
                 self.nodes.len() > REPORT_NODES
-                    || self.nodes.iter().any(|node| large(node.bytes) || large(node.faults)),
+                    || self.nodes.iter().any(|node| large(node.bytes) || node.faults > FAULTS)
+                    || (1..self.nodes.len()).any(|at| {
+                        self.nodes[..at].iter().any(|other| other.node == self.nodes[at].node)
+                    }),
             ),
         ];
         match numbers.into_iter().find(|(_, wrong)| *wrong) {
@@ -253,7 +256,8 @@ impl Report {
         }
     }
 
-    /// What the counts of its kind are split by: the problem, the reason, or the way.
+    /// What the counts of its kind are split by: the problem, the reason, or the way. A sentence, which
+    /// only a stranger can have written, counts as `other`.
     #[cfg(feature = "publisher")]
     pub(crate) fn detail(&self) -> &str {
         let detail = match self.kind {
@@ -262,22 +266,34 @@ impl Report {
             ReportKind::Started | ReportKind::Fetched => &self.way,
             _ => &None,
         };
-        detail.as_deref().unwrap_or_default()
+        let is_word = |text: &&str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        detail.as_deref().map_or("", |text| Some(text).filter(is_word).unwrap_or("other"))
     }
 }
 
-/// Largest number in a report: 128 GiB, or four years in milliseconds. The store adds them up, and 67
-/// million of them still fit into its numbers: nobody can make a sum fail.
+/// Largest number in a report: 128 GiB, or four years in milliseconds.
 const LARGEST: u64 = 1 << 37;
+/// Most faults of a node in a report.
+const FAULTS: u64 = 1 << 20;
 
-/// Whether a text can be a label: short, without control signs, and not empty.
+/// Whether a text can be a label: short, without signs that cannot be seen, and not empty.
 fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.len() <= TEXT_BYTES && !text.chars().any(char::is_control)
+    !text.is_empty() && text.len() <= TEXT_BYTES && !text.chars().any(is_hidden)
 }
 
-/// A text as a label: shortened, and without control signs.
+/// Whether a sign is not seen itself: control signs, and those that join letters or turn the
+/// direction of a text, with which a stranger's label could pass for another one.
+fn is_hidden(sign: char) -> bool {
+    sign.is_control()
+        || matches!(sign, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A text as a label: shortened, and without signs that cannot be seen.
 pub(crate) fn label(text: &str) -> String {
-    let mut label: String = text.chars().filter(|sign| !sign.is_control()).collect();
+    let mut label: String = text.chars().filter(|sign| !is_hidden(*sign)).collect();
     while label.len() > TEXT_BYTES {
         label.pop();
     }
@@ -355,15 +371,30 @@ mod tests {
             ("bytes", (-1).into()),
             ("nodes", nodes.into()),
             ("nodes", serde_json::json!([{"node": long}])),
+            ("nodes", serde_json::json!([{"node": "a", "bytes": 1}, {"node": "a", "bytes": 1}])),
+            ("nodes", serde_json::json!([{"node": "a", "faults": FAULTS + 1}])),
+            ("region", "a\u{202e}b".into()),
         ] {
             assert!(with(key, value.clone()).is_err(), "{key} {value}");
         }
         assert!(with("bytes", LARGEST.into()).is_ok());
     }
 
+    #[cfg(feature = "publisher")]
+    #[test]
+    fn a_problem_is_a_word() {
+        let detail = |problem: &str| {
+            let mut report = with("problem", problem.into()).unwrap();
+            report.kind = ReportKind::Failed;
+            report.detail().to_owned()
+        };
+        assert_eq!(detail("disk_full"), "disk_full");
+        assert_eq!(detail("Call this number"), "other");
+    }
+
     #[test]
     fn a_label_is_short_and_plain() {
-        assert_eq!(label("a\u{1b}[2Jb\n"), "a[2Jb");
+        assert_eq!(label("a\u{1b}[2Jb\n\u{202e}"), "a[2Jb");
         assert_eq!(label(""), "-");
         assert_eq!(label(&"说".repeat(30)).len(), 63);
     }

@@ -21,16 +21,14 @@ use super::refusal::Refusal;
 use super::repository::Catalogue;
 use super::state::ServerState;
 use super::updates;
-use crate::fleet::{Busy, NEWEST_REPORT, OLDEST_REPORT, Role, Statistics, Window, metrics_text};
+use crate::fleet::{
+    Busy, MOST_DAYS, NEWEST_REPORT, OLDEST_REPORT, Role, USUAL_DAYS, Window, metrics_text,
+};
 use crate::host;
 use crate::model::report::{BATCH_BYTES, BATCH_REPORTS, Batch, BatchAnswer, Report};
 
 /// Seconds after which a launcher may come again when there is no room now.
 const COME_BACK_SECONDS: u64 = 60;
-/// Days of a question that names none.
-const DAYS: u32 = 30;
-/// Seconds in a day.
-const DAY: i64 = 24 * 60 * 60;
 
 fn the(shared: &ServerState) -> Result<&Fleet, Refusal> {
     shared.fleet.as_ref().ok_or_else(Refusal::not_found)
@@ -64,7 +62,19 @@ pub(super) async fn take_reports(
             format!("a batch has at most {BATCH_REPORTS} reports"),
         ));
     }
+    if !fleet.admits_reports(address, now, batch.reports.len()) {
+        let refusal = Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "this address has sent many reports in this hour",
+        );
+        return Ok(later(refusal));
+    }
+    if !fleet.has_room(now) {
+        return Ok(later(not_stored()));
+    }
     let catalogue = shared.repository.catalogue().await;
+    fleet.know(&catalogue);
     let sent = batch.reports.len() as u64;
     let reports: Vec<Report> = batch
         .reports
@@ -78,14 +88,7 @@ pub(super) async fn take_reports(
     } else {
         match fleet.ingest.take(reports, batch.dropped).await {
             Ok(accepted) => accepted,
-            Err(Busy) => {
-                let refusal = Refusal::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "busy",
-                    "the reports are not stored; send them again later",
-                );
-                return Ok(later(refusal));
-            }
+            Err(Busy) => return Ok(later(not_stored())),
         }
     };
     let answer = BatchAnswer { accepted, known: understood - accepted, refused: sent - understood };
@@ -97,6 +100,14 @@ pub(super) async fn take_reports(
 fn is_welcome(report: &Report, catalogue: &Catalogue, now: i64) -> bool {
     let is_of_now = (now - OLDEST_REPORT..=now + NEWEST_REPORT).contains(&report.at);
     is_of_now && updates::apps(catalogue).contains(&&report.app)
+}
+
+fn not_stored() -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "busy",
+        "the reports are not stored; send them again later",
+    )
 }
 
 fn later(refusal: Refusal) -> Response {
@@ -126,7 +137,8 @@ pub(super) async fn statistics(
     admission::check(fleet, &headers, Role::Read).await?;
     let Query(question) = question.map_err(|error| Refusal::bad(error.body_text()))?;
     let StatisticsQuery { days, app, channel, platform, version } = question;
-    let since = host::now().as_second() - i64::from(days.unwrap_or(DAYS)) * DAY;
+    let days = days.unwrap_or(USUAL_DAYS).clamp(1, MOST_DAYS);
+    let since = Window::of_days(host::now().as_second(), days).since;
     let window = Window { since, app, channel, platform, version };
     let all = fleet.store.statistics(&window).await;
     Ok(updates::answer(&all.map_err(|error| Refusal::internal(&error))?))
@@ -139,12 +151,7 @@ pub(super) async fn metrics(
 ) -> Result<Response, Refusal> {
     let fleet = the(&shared)?;
     admission::check(fleet, &headers, Role::Read).await?;
-    let internal = |error| Refusal::internal(&error);
-    // Of each installation Prometheus itself would have to remember its days.
-    let all = Statistics {
-        versions: Vec::new(),
-        ..fleet.store.statistics(&Window::all()).await.map_err(internal)?
-    };
+    let all = fleet.store.totals().await.map_err(|error| Refusal::internal(&error))?;
     let catalogue = shared.repository.catalogue().await;
     let text = metrics_text(&all, &measures(&shared, fleet, &catalogue).await);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -54,7 +54,8 @@ pub(super) fn audit(arguments: &AuditArguments, say: &Say) -> Result<Ending, Ver
     let last = audit.last();
     say.line(&match last {
         Some(last) => {
-            format!("{} entries, nothing was changed; the last hash: {}", last.number, last.hash)
+            let what = if last.number == 1 { "entry" } else { "entries" };
+            format!("{} {what}, nothing was changed; the last hash: {}", last.number, last.hash)
         }
         None => "there are no entries".to_owned(),
     });

@@ -4,20 +4,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::shared::VerbError;
 use super::shared::output::Say;
 use crate::app::Ending;
-use crate::fleet::{Place, Statistics, Store, Window};
+use crate::fleet::{MOST_DAYS, Place, Statistics, Store, USUAL_DAYS, Window};
 use crate::look;
 use crate::model::platform::AppName;
 use crate::model::report::ReportKind;
 use crate::model::{Platform, Version};
 use crate::{host, https, threads};
 
-/// Seconds in a day.
-const DAY: i64 = 24 * 60 * 60;
 /// Largest file with a token, bytes.
 const MAX_TOKEN_BYTES: u64 = 1024;
 /// Largest answer of a server, bytes.
@@ -39,7 +38,7 @@ pub(super) struct StatsArguments {
     #[arg(long, value_name = "FILE", requires = "server")]
     token: Option<PathBuf>,
     /// Of how many days, today included.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=400))]
+    #[arg(long, value_name = "N", default_value_t = USUAL_DAYS, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_DAYS)))]
     days: u32,
     /// Of this app only.
     #[arg(long, value_name = "NAME")]
@@ -89,7 +88,7 @@ pub(super) fn stats(arguments: &StatsArguments, say: &Say) -> Result<Ending, Ver
 fn window(arguments: &StatsArguments) -> Window {
     let text = |value: Option<String>| value.unwrap_or_default();
     Window {
-        since: host::now().as_second() - i64::from(arguments.days) * DAY,
+        since: Window::of_days(host::now().as_second(), arguments.days).since,
         app: text(arguments.app.as_ref().map(ToString::to_string)),
         channel: text(arguments.channel.clone()),
         platform: text(arguments.platform.as_ref().map(ToString::to_string)),
@@ -146,7 +145,9 @@ fn table(all: &Statistics) -> Vec<String> {
     details(ReportKind::RolledBack, "rolled back", &mut lines);
     details(ReportKind::Failed, "failed", &mut lines);
     if let Some(day) = all.versions.iter().map(|row| row.day).max() {
-        lines.extend([String::new(), "installations today, by version".to_owned()]);
+        let name = Timestamp::from_second(day).map(|day| day.strftime("%Y-%m-%d").to_string());
+        let name = name.unwrap_or_default();
+        lines.extend([String::new(), format!("installations on {name} (UTC), by version")]);
         lines.extend(all.versions.iter().filter(|row| row.day == day).map(|row| {
             let name = format!("{} {}", row.app, row.version);
             format!("{name:<44} {:>9}", row.installations)

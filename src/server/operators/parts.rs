@@ -68,7 +68,7 @@ pub(super) fn tiles(view: &View, words: &Words) -> String {
             .map(|stage| view.reached(stage));
     let (bytes, full_bytes) = view.bytes();
     let saved = (full_bytes - bytes).max(0);
-    let last_day = view.days.last().map(|day| words.on_day.replace("{}", &day_name(*day)));
+    let last_day = view.day().map(|day| words.on_day.replace("{}", &day_name(day)));
     let of = |text: &str, share: String| text.replace("{}", &share);
     let tile = |name: &str, value: i64, text: String, class: &str, small: String| {
         format!(

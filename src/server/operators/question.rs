@@ -7,18 +7,12 @@ use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
 use super::words::Language;
-use crate::fleet::Window;
+use crate::fleet::{MOST_DAYS, USUAL_DAYS, Window};
 
 /// The page's address.
 pub(super) const PAGE: &str = "/fleet";
-/// Days of a question that names none.
-const DAYS: u32 = 30;
-/// Most days: sums stay for so long.
-const MOST_DAYS: u32 = 400;
 /// The windows that the page offers.
 pub(super) const OFFERED_DAYS: [u32; 5] = [1, 7, 30, 90, 365];
-/// Seconds in a day.
-const DAY: i64 = 24 * 60 * 60;
 
 /// The parameters as they come; a form sends empty ones, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -62,7 +56,7 @@ impl From<Parameters> for Question {
         let Parameters { days, app, channel, platform, version, lang } = parameters;
         let days = days.parse().ok().filter(|days| (1..=MOST_DAYS).contains(days));
         let language = Language::of(&lang);
-        Self { days: days.unwrap_or(DAYS), app, channel, platform, version, language }
+        Self { days: days.unwrap_or(USUAL_DAYS), app, channel, platform, version, language }
     }
 }
 
@@ -70,7 +64,7 @@ impl Question {
     /// What the room `fleet` is asked at this time; the same as `kuzflow stats` asks.
     pub(super) fn window(&self, now: i64) -> Window {
         Window {
-            since: now - i64::from(self.days) * DAY,
+            since: Window::of_days(now, self.days).since,
             app: self.app.clone(),
             channel: self.channel.clone(),
             platform: self.platform.clone(),
@@ -86,7 +80,7 @@ impl Question {
     /// The address that asks this.
     pub(super) fn address(&self) -> String {
         let mut query = Serializer::new(String::new());
-        if self.days != DAYS {
+        if self.days != USUAL_DAYS {
             query.append_pair("days", &self.days.to_string());
         }
         for (name, value) in self.filters() {
@@ -155,7 +149,7 @@ mod tests {
             *place = value.into_owned();
         }
         assert_eq!(Question::from(parameters), question);
-        assert_eq!(question.window(8 * DAY).since, DAY);
+        assert_eq!(question.window(8 * 86_400).since, 2 * 86_400);
         assert_eq!(question.unfiltered().address(), "/fleet?days=7&lang=zh-CN");
         assert_eq!(Question::default().address(), "/fleet");
     }
@@ -164,7 +158,7 @@ mod tests {
     fn what_makes_no_sense_counts_as_absent() {
         for days in ["", "0", "-1", "401", "99999999999", "x"] {
             let parameters = Parameters { days: days.to_owned(), ..Parameters::default() };
-            assert_eq!(Question::from(parameters).days, DAYS, "{days}");
+            assert_eq!(Question::from(parameters).days, USUAL_DAYS, "{days}");
         }
         let lang = Parameters { lang: "tlh".to_owned(), ..Parameters::default() };
         assert_eq!(Question::from(lang).language, None);

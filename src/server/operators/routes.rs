@@ -100,7 +100,7 @@ async fn numbers(fleet: &Fleet, visit: &Visit<'_>) -> Result<String, FleetError>
     }
     let mut choices = fleet.store.choices(window.since).await?;
     view::newest_first(&mut choices.versions);
-    Ok(page::numbers(visit, &View::of(statistics), &choices))
+    Ok(page::numbers(visit, &View::of(statistics, host::now().as_second()), &choices))
 }
 
 /// The database does not answer, or the like.
@@ -149,7 +149,8 @@ pub(in crate::server) async fn log_in(
     {
         Some(Found::Valid(credential)) => credential,
         found => {
-            tracing::warn!(remote = client.map(tracing::field::display), "a login was refused");
+            let remote = client.filter(|_| shared.options.log_addresses);
+            tracing::warn!(remote = remote.map(tracing::field::display), "a login was refused");
             if let Some(Found::Ended(token)) = found {
                 let recorded = fleet.store.refuse_login(&token, now).await;
                 recorded.map_err(|error| Refusal::internal(&error))?;

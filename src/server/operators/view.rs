@@ -105,15 +105,23 @@ pub(super) struct View {
     pub(super) regions: Vec<RegionRow>,
     pub(super) dropped: i64,
     pub(super) is_empty: bool,
+    /// The place of the day that the figure of installations is about: the last one that is over, if
+    /// there is one. Today has installations that have not reported yet.
+    whole: usize,
 }
 
 impl View {
-    pub(super) fn of(all: Statistics) -> Self {
+    /// `now`: seconds since 1970.
+    pub(super) fn of(all: Statistics, now: i64) -> Self {
         let names = Names::of(&all);
         let days = days(&all.versions);
+        let is_over = |day: &i64| *day + DAY <= now;
+        let last = days.len().saturating_sub(1);
+        let whole = days.iter().rposition(is_over).unwrap_or(last);
         Self {
-            series: series(&all.versions, &days, &names),
+            series: series(&all.versions, &days, &names, whole),
             days,
+            whole,
             funnel: funnel(&all, &names),
             rollbacks: rollbacks(&all.outcomes, &names),
             failures: failures(&all.outcomes, &names),
@@ -124,9 +132,14 @@ impl View {
         }
     }
 
-    /// Installations on the last day of the chart.
+    /// Installations on the last day that is over; else on the last day of the chart.
     pub(super) fn installations(&self) -> i64 {
-        self.series.iter().filter_map(|series| series.installations.last()).sum()
+        self.series.iter().filter_map(|series| series.installations.get(self.whole)).sum()
+    }
+
+    /// The day of [`Self::installations`].
+    pub(super) fn day(&self) -> Option<i64> {
+        self.days.get(self.whole).copied()
     }
 
     /// How many updates reached a step, of all releases.
@@ -170,7 +183,7 @@ fn days(rows: &[VersionRow]) -> Vec<i64> {
     (0..=(last - first) / DAY).map(|number| first + number * DAY).collect()
 }
 
-fn series(rows: &[VersionRow], days: &[i64], names: &Names) -> Vec<Series> {
+fn series(rows: &[VersionRow], days: &[i64], names: &Names, whole: usize) -> Vec<Series> {
     let mut by_release: BTreeMap<ReleaseName, Vec<i64>> = BTreeMap::new();
     let place = |day: i64| days.iter().position(|one| *one == day);
     for row in rows {
@@ -183,7 +196,9 @@ fn series(rows: &[VersionRow], days: &[i64], names: &Names) -> Vec<Series> {
     // The releases that most have now, then those that most have had.
     let mut weights: Vec<_> = by_release
         .iter()
-        .map(|(name, values)| (values.last().copied(), values.iter().sum::<i64>(), name.clone()))
+        .map(|(name, values)| {
+            (values.get(whole).copied(), values.iter().sum::<i64>(), name.clone())
+        })
         .collect();
     weights.sort_by_key(|(last, all, _)| Reverse((*last, *all)));
     let shown: BTreeSet<ReleaseName> =
@@ -284,14 +299,27 @@ mod tests {
     fn days_without_a_row_have_their_place_and_newer_releases_come_first() {
         let versions =
             vec![version(3, "1.9.0", 5), version(6, "1.9.0", 2), version(6, "1.10.0", 4)];
-        let view = View::of(Statistics { versions, ..Statistics::default() });
+        let view = View::of(Statistics { versions, ..Statistics::default() }, 100 * DAY);
         assert_eq!(view.days, [3 * DAY, 4 * DAY, 5 * DAY, 6 * DAY]);
         let named = |name: &str, installations: [i64; 4]| Series {
             release: Some(name.to_owned()),
             installations: installations.to_vec(),
         };
         assert_eq!(view.series, [named("1.10.0", [0, 0, 0, 4]), named("1.9.0", [5, 0, 0, 2])]);
-        assert_eq!(view.installations(), 6);
+        assert_eq!((view.installations(), view.day()), (6, Some(6 * DAY)));
+    }
+
+    #[test]
+    fn a_day_that_has_just_begun_is_not_the_figure() {
+        let view = |days: &[i64]| {
+            let versions = days.iter().map(|day| version(*day, "1.0.0", 100 - 10 * day)).collect();
+            let all = Statistics { versions, ..Statistics::default() };
+            let view = View::of(all, 6 * DAY + 1800);
+            (view.day().map(|day| day / DAY), view.installations())
+        };
+        assert_eq!(view(&[4, 5, 6]), (Some(5), 50));
+        assert_eq!(view(&[6]), (Some(6), 40), "there is no other");
+        assert_eq!(view(&[]), (None, 0));
     }
 
     #[test]
@@ -299,7 +327,7 @@ mod tests {
         let versions: Vec<VersionRow> =
             (0..20).map(|number| version(1, &format!("1.{number}.0"), 20 - number)).collect();
         let all: i64 = versions.iter().map(|row| row.installations).sum();
-        let view = View::of(Statistics { versions, ..Statistics::default() });
+        let view = View::of(Statistics { versions, ..Statistics::default() }, 100 * DAY);
         assert_eq!(view.series.len(), SERIES + 1);
         assert_eq!(view.series[0].release.as_deref(), Some("1.6.0"));
         assert_eq!((view.series[SERIES].release.as_ref(), view.installations()), (None, all));
@@ -322,23 +350,30 @@ mod tests {
             bytes,
             faults: 2,
         };
-        let view = View::of(Statistics {
-            funnel: vec![
-                stage("Linux_x86_64", "offered", 5),
-                stage("Windows_AMD64", "offered", 7),
-                stage("Linux_x86_64", "rolled_back", 1),
-                stage("Linux_x86_64", "started", 9),
-            ],
-            outcomes: vec![
-                outcome("sample", "2.0.0", "rolled_back", "hung", 2),
-                outcome("sample", "2.0.0", "rolled_back", "hung", 3),
-                outcome("sample", "1.0.0", "failed", "disk_full", 2),
-                outcome("sample", "2.0.0", "failed", "disk_full", 4),
-                outcome("sample", "2.0.0", "failed", "no_network", 7),
-            ],
-            nodes: vec![node("b", "Europe", 5), node("b", "Americas", 6), node("a", "Europe", 10)],
-            ..Statistics::default()
-        });
+        let view = View::of(
+            Statistics {
+                funnel: vec![
+                    stage("Linux_x86_64", "offered", 5),
+                    stage("Windows_AMD64", "offered", 7),
+                    stage("Linux_x86_64", "rolled_back", 1),
+                    stage("Linux_x86_64", "started", 9),
+                ],
+                outcomes: vec![
+                    outcome("sample", "2.0.0", "rolled_back", "hung", 2),
+                    outcome("sample", "2.0.0", "rolled_back", "hung", 3),
+                    outcome("sample", "1.0.0", "failed", "disk_full", 2),
+                    outcome("sample", "2.0.0", "failed", "disk_full", 4),
+                    outcome("sample", "2.0.0", "failed", "no_network", 7),
+                ],
+                nodes: vec![
+                    node("b", "Europe", 5),
+                    node("b", "Americas", 6),
+                    node("a", "Europe", 10),
+                ],
+                ..Statistics::default()
+            },
+            0,
+        );
         assert_eq!(view.funnel.len(), 1);
         assert_eq!(view.reached(ReportKind::Offered), 12);
         assert_eq!((view.reached(ReportKind::RolledBack), view.rollbacks[0].n), (1, 5));
@@ -363,7 +398,7 @@ mod tests {
             outcome("one", "1.0.0", "rolled_back", "hung", 1),
             outcome("two", "1.0.0", "rolled_back", "hung", 1),
         ];
-        let view = View::of(Statistics { outcomes, ..Statistics::default() });
+        let view = View::of(Statistics { outcomes, ..Statistics::default() }, 0);
         let names: Vec<&str> = view.rollbacks.iter().map(|line| line.release.as_str()).collect();
         assert_eq!(names, ["one 1.0.0", "two 1.0.0"]);
     }
