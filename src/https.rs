@@ -90,6 +90,49 @@ pub(crate) async fn get_with_token(address: Url, token: &str, limit: usize) -> i
     Ok(body)
 }
 
+/// A file that is fetched with a token, from a place on if its beginning is here already.
+#[cfg(feature = "publisher")]
+#[derive(Clone, Debug)]
+pub(crate) struct Resumed<'a> {
+    pub address: Url,
+    pub token: &'a str,
+    /// Bytes that are here.
+    pub from: u64,
+    /// The file's entity tag: of another file nothing comes.
+    pub etag: &'a str,
+}
+
+/// Fetches the rest of a file; `sink` gets it part by part. Returns false if the server sends no such
+/// rest, and nothing has come.
+#[cfg(feature = "publisher")]
+pub(crate) async fn download_rest(
+    file: &Resumed<'_>,
+    sink: &mut DownloadSink<'_>,
+) -> io::Result<bool> {
+    let failed = |error: Error| io::Error::other(error.without_url());
+    let build = || Ok(Client::builder().connect_timeout(IDLE_TIMEOUT).read_timeout(IDLE_TIMEOUT));
+    let mut request = client(build).map_err(failed)?.get(file.address.clone());
+    if !file.token.is_empty() {
+        request = request.bearer_auth(file.token);
+    }
+    if file.from > 0 {
+        let range = format!("bytes={}-", file.from);
+        request = request.header("range", range).header("if-range", file.etag);
+    }
+    let response = request.send().await.map_err(failed)?;
+    let is_rest = response.status() == reqwest::StatusCode::PARTIAL_CONTENT;
+    let refuses = response.status() == reqwest::StatusCode::RANGE_NOT_SATISFIABLE;
+    if file.from > 0 && (refuses || response.status().is_success() && !is_rest) {
+        return Ok(false);
+    }
+    let mut response = response.error_for_status().map_err(failed)?;
+    let length = response.content_length();
+    while let Some(part) = response.chunk().await.map_err(failed)? {
+        sink(&part, length)?;
+    }
+    Ok(true)
+}
+
 #[cfg(not(any(windows, target_vendor = "apple")))]
 fn usual() -> Vec<Certificate> {
     first_of(USUAL.iter().map(Path::new))

@@ -70,6 +70,8 @@ impl Serialize for JobState {
 /// A job that somebody wants.
 #[derive(Clone, Debug)]
 pub(crate) struct NewJob<'a> {
+    /// Its id, one of `new_job_id`.
+    pub id: &'a str,
     /// What is to be done, as its kind writes it.
     pub payload: &'a str,
     /// For whom.

@@ -46,7 +46,24 @@ fn total_name(kind: JobKind, state: JobState) -> String {
     format!("{}_{}", kind.word(), state.word())
 }
 
+/// A new id.
+pub(crate) fn new_job_id() -> Result<String, FleetError> {
+    Ok(RandomId::new(u128::from_be_bytes(secret::random()?)).to_string())
+}
+
 impl Store {
+    /// Lets the jobs go that were held when the only server of this store ended, so that they need
+    /// not wait for the end of their leases.
+    pub(crate) async fn free_jobs(&self) -> Result<(), FleetError> {
+        let freed = on!(&self.database, pool, Kind => {
+            sqlx::query("UPDATE jobs SET until = 0 WHERE state = 'running'")
+                .execute(pool)
+                .await
+                .map(drop)
+        });
+        freed.map_err(FleetError::database("let the jobs go"))
+    }
+
     /// Puts a job into the queue. Returns it, and whether it is new: a request that was made before
     /// gives the job of then.
     ///
@@ -61,9 +78,8 @@ impl Store {
             Some(key) => format!("key:{}:{}:{key}", kind.word(), new.who),
             None => format!("{BY_CONTENT}{}:{}", kind.word(), new.content),
         };
-        let id = RandomId::new(u128::from_be_bytes(secret::random()?)).to_string();
         loop {
-            if let Some(job) = self.insert_job(kind, new, (&id, &once)).await? {
+            if let Some(job) = self.insert_job(kind, new, &once).await? {
                 return Ok((job, true));
             }
             // It may have failed in this moment, and then its key is free.
@@ -77,11 +93,11 @@ impl Store {
         &self,
         kind: JobKind,
         new: &NewJob<'_>,
-        (id, once): (&str, &str),
+        once: &str,
     ) -> Result<Option<Job>, FleetError> {
         let failed = || FleetError::database("write the job");
         let now = self.database.now().await?;
-        let subject = format!("{id} ({})", new.subject);
+        let subject = format!("{} ({})", new.id, new.subject);
         on!(&self.database, pool, Kind => {
             let mut transaction = pool.begin().await.map_err(failed())?;
             append!(transaction, (now, new.who, kind.deeds().0, subject.as_str()));
@@ -90,7 +106,7 @@ impl Store {
                  changed, cancel) VALUES ($1, $2, $3, $4, 'queued', $5, '', 0, '', 0, $6, 0, $6, 0) \
                  ON CONFLICT (once) DO NOTHING RETURNING ", columns!()
             ))
-            .bind(id)
+            .bind(new.id)
             .bind(kind.word())
             .bind(once)
             .bind(new.asked_by)

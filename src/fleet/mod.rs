@@ -27,9 +27,7 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod ingest;
-#[allow(dead_code)] // the build service, which comes next, calls it
 mod job;
-#[allow(dead_code)]
 mod jobs;
 mod metrics;
 mod numbers;
@@ -43,8 +41,8 @@ mod tokens;
 pub(crate) use counting::{Field, Known};
 pub(crate) use error::FleetError;
 pub(crate) use ingest::{Busy, Ingest};
-#[allow(unused_imports)]
 pub(crate) use job::{Claim, Ending, Job, JobKind, JobNumbers, JobState, Lease, NewJob};
+pub(crate) use jobs::new_job_id;
 pub(crate) use metrics::{Measure, MeasureKind, text as metrics_text};
 #[cfg(test)]
 pub(crate) use numbers::FunnelRow;

@@ -57,6 +57,35 @@ fn all() -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
+/// Memory of a process and its descendants that belongs to them alone, bytes.
+///
+/// # Errors
+/// If the system does not tell it.
+#[cfg(all(feature = "publisher", target_os = "linux"))]
+pub(crate) fn memory(root: u32) -> io::Result<u64> {
+    let mut bytes = 0;
+    for process in trees(&[root])? {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id));
+        bytes += of_living(status)?.map_or(0, |status| own_memory(&status));
+    }
+    Ok(bytes)
+}
+
+/// proc_pid_status(5): what is no file's, as kilobytes.
+#[cfg(all(feature = "publisher", target_os = "linux"))]
+fn own_memory(status: &str) -> u64 {
+    let lines = status.lines().filter_map(|line| line.split_once(':'));
+    let own = lines.filter(|(name, _)| ["RssAnon", "RssShmem"].contains(name));
+    let kilobytes = own.filter_map(|(_, value)| value.split_whitespace().next()?.parse().ok());
+    kilobytes.map(|kilobytes: u64| kilobytes * 1024).sum()
+}
+
+/// Memory of a process and its descendants; this system is not asked for it.
+#[cfg(all(feature = "publisher", not(target_os = "linux")))]
+pub(crate) fn memory(_root: u32) -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// proc_pid_stat(5): the program's name in parentheses may hold anything; state and parent follow
 /// it.
 #[cfg(target_os = "linux")]
@@ -185,6 +214,15 @@ mod tests {
         for unknown in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO] {
             assert!(read(unknown).is_err(), "{unknown}");
         }
+    }
+
+    #[test]
+    #[cfg(all(feature = "publisher", target_os = "linux"))]
+    fn memory_is_what_is_no_file_s() {
+        let status =
+            "Name:\tx\nVmRSS:\t 900 kB\nRssAnon:\t  20 kB\nRssFile:\t 870 kB\nRssShmem:\t 10 kB\n";
+        assert_eq!(own_memory(status), 30 * 1024);
+        assert!(memory(std::process::id()).unwrap() > 100 * 1024);
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Runtimes {
     }
 
     /// The runtime for `platform`; `project` is the folder of `kuzflow.toml`.
-    pub(super) fn pinned_for(&self, platform: &Platform, project: &Path) -> Option<PinnedArchive> {
+    pub(crate) fn pinned_for(&self, platform: &Platform, project: &Path) -> Option<PinnedArchive> {
         let PinnedRuntime { source, digest } = self.0.get(platform)?;
         let source = match source {
             ArchiveSource::File(path) => ArchiveSource::File(real_path::joined(project, path)),

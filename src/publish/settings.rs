@@ -12,6 +12,7 @@ use super::error::PublishError;
 use super::recipe::Recipe;
 use super::role::KeyRole;
 use super::runtimes::Runtimes;
+use super::server_settings::ServerSettings;
 use super::signing::SigningCommands;
 use crate::model::Node;
 use crate::model::document_type::DocumentType;
@@ -68,6 +69,8 @@ pub struct ProjectSettings {
     pub nodes: Vec<Node>,
     /// The commands with which programs and installers are signed.
     pub sign: SigningCommands,
+    /// What a server of this folder does beside serving it.
+    pub server: ServerSettings,
 }
 
 /// The file as it is written. Before there was `[app]`, the names stood at the top: `app =
@@ -97,6 +100,8 @@ struct Written {
     nodes: Vec<Node>,
     #[serde(default)]
     sign: SigningCommands,
+    #[serde(default)]
+    server: ServerSettings,
 }
 
 /// `app = "sample"`, or the table.
@@ -181,6 +186,7 @@ impl TryFrom<Written> for ProjectSettings {
             client: written.client,
             nodes: written.nodes,
             sign: written.sign,
+            server: written.server,
         })
     }
 }
@@ -203,6 +209,8 @@ struct Rest {
     client: toml::Table,
     #[serde(skip_serializing_if = "SigningCommands::is_empty")]
     sign: SigningCommands,
+    #[serde(skip_serializing_if = "ServerSettings::is_default")]
+    server: ServerSettings,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     nodes: Vec<Node>,
 }
@@ -244,6 +252,7 @@ impl ProjectSettings {
             client: toml::Table::new(),
             nodes: Vec::new(),
             sign: SigningCommands::default(),
+            server: ServerSettings::default(),
         }
     }
 
@@ -269,6 +278,7 @@ impl ProjectSettings {
             fallback: self.fallback.clone(),
             client: self.client.clone(),
             sign: self.sign.clone(),
+            server: self.server.clone(),
             nodes: self.nodes.clone(),
         };
         let rest = toml::to_string(&rest)?;
@@ -300,6 +310,10 @@ impl ProjectSettings {
         DocumentType::all(&self.recipe.documents, &self.app).map_err(|error| {
             let source = format!("[[app.documents]]: {error}").into();
             PublishError::Settings { path: path.to_owned(), source }
+        })?;
+        self.server.check().map_err(|error| PublishError::Settings {
+            path: path.to_owned(),
+            source: error.into(),
         })?;
         self.check_client(path)
     }

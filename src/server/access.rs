@@ -18,6 +18,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::builds::BUILD;
 use super::refusal::Refusal;
 use super::state::ServerState;
 use super::traffic::Traffic;
@@ -56,14 +57,15 @@ pub(super) async fn around(
         request.extensions_mut().insert(client);
     }
     let limits = &shared.limits;
+    let is_upload = request.method() == Method::POST && request.uri().path() == BUILD;
+    let time = if is_upload { limits.upload_time } else { limits.request_time };
     let uri = request.uri();
     let too_long = uri.path().len() > limits.path_bytes
         || uri.query().is_some_and(|query| query.len() > limits.query_bytes);
     let mut response = if too_long {
         Refusal::new(StatusCode::URI_TOO_LONG, "uri_too_long", "the address is too long")
             .into_response()
-    } else if let Ok(response) = tokio::time::timeout(limits.request_time, next.run(request)).await
-    {
+    } else if let Ok(response) = tokio::time::timeout(time, next.run(request)).await {
         response
     } else {
         Refusal::new(

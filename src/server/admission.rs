@@ -17,13 +17,22 @@ const LONGEST: usize = 256;
 
 /// Refuses a request without a token that allows this.
 pub(super) async fn check(fleet: &Fleet, headers: &HeaderMap, needed: Role) -> Result<(), Refusal> {
+    who(fleet, headers, needed).await.map(drop)
+}
+
+/// The name of the token of a request. Refuses one without a token that allows this.
+pub(super) async fn who(
+    fleet: &Fleet,
+    headers: &HeaderMap,
+    needed: Role,
+) -> Result<String, Refusal> {
     let found = match bearer(headers) {
         Some(word) => credential(fleet, word).await?,
         None => None,
     };
-    let role = match found {
-        Some(Found::Valid(Credential::Token(token))) => token.role,
-        Some(Found::Valid(Credential::File(_))) => Role::Read,
+    let (role, name) = match found {
+        Some(Found::Valid(Credential::Token(token))) => (token.role, token.name),
+        Some(Found::Valid(Credential::File(_))) => (Role::Read, "read-token".to_owned()),
         Some(Found::Ended(_)) | None => {
             return Err(Refusal::new(
                 StatusCode::UNAUTHORIZED,
@@ -33,7 +42,7 @@ pub(super) async fn check(fleet: &Fleet, headers: &HeaderMap, needed: Role) -> R
         }
     };
     if role.allows(needed) {
-        return Ok(());
+        return Ok(name);
     }
     Err(Refusal::new(
         StatusCode::FORBIDDEN,

@@ -27,6 +27,12 @@ pub enum ServerError {
     /// The folder of the jobs that make patch packs cannot be used.
     #[error(transparent)]
     Jobs(FileError),
+    /// The folder of builds cannot be used.
+    #[error(transparent)]
+    Builds(FileError),
+    /// The system refuses threads for builds.
+    #[error("cannot start the workers of builds")]
+    Workers(#[source] std::io::Error),
     /// The store of reports cannot be used.
     #[error("cannot store reports")]
     Fleet(#[from] FleetError),

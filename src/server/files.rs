@@ -101,6 +101,23 @@ pub(super) async fn send_target(
     Ok(entity.answer(method, headers, |span| FileBody { file, path, span }.into_body()))
 }
 
+/// Sends a file that is for whoever asks alone, from outside of the repository.
+pub(super) async fn send_private(
+    path: PathBuf,
+    digest: Digest,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let (file, length) = on_disk(path.clone(), open).await?;
+    let entity = Entity {
+        etag: format!("\"{digest}\""),
+        length,
+        content_type: "application/octet-stream",
+        cache: "private, no-store",
+    };
+    Ok(entity.answer(method, headers, |span| FileBody { file, path, span }.into_body()))
+}
+
 async fn send_document(
     shared: &ServerState,
     location: String,

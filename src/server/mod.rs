@@ -16,6 +16,10 @@
 //! POST /api/reports                                         reports of launchers (only with a place for them, as the next three)
 //! GET /api/statistics  /metrics                             the numbers that follow from them
 //! GET /fleet  /fleet/style.css  POST /fleet/login  /logout  the same as a page for operators
+//! POST /api/containers/build                                builds an app that is sent (only with a place for reports, as the next three)
+//! GET DELETE /api/containers/build/{id}                     what became of it; ends it
+//! GET …/build/{id}/events  …/build/{id}/package             its log as it grows; the unsigned package
+//! GET /api/containers/builds                                the newest builds
 //! GET /healthz                                              this node, its releases, and their expiry; 503 after the expiry
 //! ```
 //!
@@ -30,6 +34,7 @@
 //! node_book, node_checks                     which nodes are offered, and their checks
 //! reports, fleet, measures, traffic          reports of launchers, and the numbers of them and of this server
 //! admission, read_token, operators           who may see and do what, and the operators' page
+//! builds                                     packages of apps that are sent
 //! patches                                    packs, and packs on request
 //! state, repository                          what all requests share
 //! ```
@@ -44,6 +49,7 @@
 mod access;
 mod admission;
 mod announcements;
+mod builds;
 mod compressed;
 mod documents;
 mod error;
@@ -74,6 +80,7 @@ mod traffic;
 mod updates;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
@@ -82,8 +89,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use refusal::Refusal;
 use state::ServerState;
 
+pub(crate) use builds::usual_folder;
 pub use error::ServerError;
-pub(crate) use options::FleetOptions;
+pub(crate) use options::{BuildOptions, FleetOptions};
 pub use options::{ServerLimits, ServerOptions};
 pub(crate) use patches::ProjectMaker;
 pub use patches::{JobOutcome, Maker, Making};
@@ -93,7 +101,19 @@ pub use serve::serve;
 /// at the repository (events need those). Reads the repository once, so that a wrong folder is
 /// reported before the first request.
 pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
-    Ok(router(&ServerState::open(options, None)?))
+    Ok(router(&ServerState::open(options, None, None)?))
+}
+
+/// The routes of builds.
+fn build_routes() -> Router<ServerState> {
+    // An upload has limits of its own.
+    let create = post(builds::create).layer(DefaultBodyLimit::disable());
+    Router::new()
+        .route(builds::BUILD, create)
+        .route("/api/containers/build/{id}", get(builds::show).delete(builds::cancel))
+        .route("/api/containers/build/{id}/events", get(builds::listen))
+        .route("/api/containers/build/{id}/package", get(builds::package))
+        .route("/api/containers/builds", get(builds::list))
 }
 
 /// All routes, within the limits on each request.
@@ -122,6 +142,7 @@ fn router(state: &ServerState) -> Router {
     } else {
         routes
     };
+    let routes = if state.builds.is_some() { routes.merge(build_routes()) } else { routes };
     routes
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || {

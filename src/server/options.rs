@@ -9,7 +9,8 @@ use url::Url;
 
 use super::patches::Making;
 use crate::fleet::Place;
-use crate::publish::Lifetimes;
+use crate::model::platform::AppName;
+use crate::publish::{BuildSettings, Lifetimes, Runtimes};
 use crate::settings::Fallback;
 
 /// How a server is configured.
@@ -38,6 +39,8 @@ pub struct ServerOptions {
     pub making: Option<Making>,
     /// Where reports of launchers are stored; `None` if the server takes none.
     pub fleet: Option<FleetOptions>,
+    /// How builds are made on request; `None` if they are not. Only a server with a store has them.
+    pub builds: Option<BuildOptions>,
     /// Limits on what a client may ask for.
     pub limits: ServerLimits,
 }
@@ -49,6 +52,20 @@ pub struct FleetOptions {
     /// The file with the operator's word; made if it is missing. `None` if the tokens of the store
     /// are all that there are.
     pub(crate) token: Option<PathBuf>,
+}
+
+/// Where builds are, and what holds for them.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// The folder of uploads, logs and results; servers that share a store share it as well.
+    pub(crate) folder: PathBuf,
+    pub(crate) settings: BuildSettings,
+    /// Whether builds run without a sandbox.
+    pub(crate) unsandboxed: bool,
+    /// The app whose publisher's folder this is, if it is one.
+    pub(crate) app: Option<AppName>,
+    /// Runtimes of platforms, and the folder from which their paths count.
+    pub(crate) runtimes: (Runtimes, PathBuf),
 }
 
 /// Limits on what one client, or all of them, can make the server hold or wait for.
@@ -75,6 +92,8 @@ pub struct ServerLimits {
     pub header_time: Duration,
     /// Time limit until an answer begins (503 beyond).
     pub request_time: Duration,
+    /// The same for the upload of an app.
+    pub upload_time: Duration,
     /// While the server waits for a client to read, the client must take
     /// [`ServerLimits::stall_bytes`] within this time; otherwise the server closes the connection.
     pub stall_time: Duration,
@@ -102,6 +121,7 @@ impl ServerOptions {
             log_addresses: true,
             making: None,
             fleet: None,
+            builds: None,
             limits: ServerLimits::default(),
         }
     }
@@ -130,6 +150,7 @@ impl Default for ServerLimits {
             query_bytes: 1024,
             header_time: Duration::from_secs(15),
             request_time: Duration::from_secs(15),
+            upload_time: Duration::from_secs(60 * 60),
             stall_time: Duration::from_secs(30),
             stall_bytes: 16 << 10,
             grace: Duration::from_secs(20),

@@ -26,13 +26,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::Service as _;
 
+use super::builds::Builds;
 use super::error::ServerError;
 use super::fleet::Fleet;
 use super::idle_timeout::WithIdleTimeout;
-use super::options::{ServerLimits, ServerOptions};
+use super::options::{BuildOptions, FleetOptions, ServerLimits, ServerOptions};
 use super::places::{Busy, ConnectionPlace, Places};
 use super::state::ServerState;
 use super::{events, health, node_checks, open_files, router};
+use crate::fleet::Place;
 
 /// Serves the repository on `listener` until `shutdown` is ready. Then it accepts no more
 /// connections, and running answers have [`ServerLimits::grace`] to end.
@@ -45,7 +47,11 @@ pub async fn serve(
         Some(fleet) => Some(Fleet::open(fleet).await?),
         None => None,
     };
-    let shared = ServerState::open(&options, fleet)?;
+    let builds = match (&fleet, &options.builds) {
+        (Some(fleet), Some(builds)) => Some(start_builds(fleet, builds, &options).await?),
+        _ => None,
+    };
+    let shared = ServerState::open(&options, fleet, builds)?;
     open_files::make_room(&options.limits);
     let address = listener.local_addr().map_err(ServerError::Listen)?;
     let catalogue = shared.repository.catalogue().await;
@@ -61,12 +67,33 @@ pub async fn serve(
     let looking = tokio::spawn(events::keep_looking(shared.clone()));
     let reminding = tokio::spawn(health::keep_reminding(shared.clone()));
     connections(&shared, listener, shutdown).await;
+    if shared.builds.is_some() {
+        let shared = shared.clone();
+        // It waits for the programs of builds to end.
+        let ended = tokio::task::spawn_blocking(move || shared.builds.as_ref().map(Builds::end));
+        let _ = ended.await;
+    }
     looking.abort();
     reminding.abort();
     if let Some(checks) = checks {
         checks.abort();
     }
     Ok(())
+}
+
+/// Starts the workers. A folder has one server: what the last one held is free.
+async fn start_builds(
+    fleet: &Fleet,
+    builds: &BuildOptions,
+    options: &ServerOptions,
+) -> Result<Builds, ServerError> {
+    if matches!(&options.fleet, Some(FleetOptions { place: Place::Folder(_), .. })) {
+        fleet.store.free_jobs().await?;
+    }
+    let (builds, store) = (builds.clone(), fleet.store.clone());
+    let handle = tokio::runtime::Handle::current();
+    let started = tokio::task::spawn_blocking(move || Builds::start(&builds, &store, &handle));
+    started.await.map_err(|panic| ServerError::Workers(std::io::Error::other(panic)))?
 }
 
 async fn connections(

@@ -9,6 +9,7 @@ use axum::http::HeaderValue;
 use tokio::sync::{Semaphore, watch};
 
 use super::announcements::Events;
+use super::builds::Builds;
 use super::documents::Documents;
 use super::error::ServerError;
 use super::fleet::Fleet;
@@ -38,6 +39,8 @@ pub(super) struct Parts {
     pub(super) events: Events,
     /// Reports of launchers; `None` if the server takes none.
     pub(super) fleet: Option<Fleet>,
+    /// Builds on request; `None` if there are none.
+    pub(super) builds: Option<Builds>,
     /// What was answered.
     pub(super) traffic: Arc<Traffic>,
     /// True once the server was asked to stop.
@@ -55,7 +58,11 @@ impl std::ops::Deref for ServerState {
 }
 
 impl ServerState {
-    pub(super) fn open(options: &ServerOptions, fleet: Option<Fleet>) -> Result<Self, ServerError> {
+    pub(super) fn open(
+        options: &ServerOptions,
+        fleet: Option<Fleet>,
+        builds: Option<Builds>,
+    ) -> Result<Self, ServerError> {
         let node_header = HeaderValue::from_bytes(options.node.as_bytes())
             .map_err(|_| ServerError::NodeName(options.node.clone()))?;
         Ok(Self(Arc::new(Parts {
@@ -69,6 +76,7 @@ impl ServerState {
             tree: TreeSlot::default(),
             events: Events::new(options.limits.listeners),
             fleet,
+            builds,
             traffic: Arc::default(),
             ending: watch::Sender::new(false),
             large_questions: Semaphore::new(LARGE_QUESTIONS),

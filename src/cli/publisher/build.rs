@@ -88,6 +88,9 @@ pub(super) struct BuildArguments {
     /// Your own count of builds.
     #[arg(long, value_name = "TEXT")]
     build_number: Option<String>,
+    /// The commit that it is built from; what git says about the app's folder if absent.
+    #[arg(long, value_name = "TEXT")]
+    commit: Option<String>,
     /// The form of user data that this release knows, counted by you; a version that knows less is
     /// not switched to with newer data.
     #[arg(long, value_name = "N")]
@@ -340,6 +343,7 @@ fn overrule(
     request.before_uninstall = arguments.before_uninstall.or(request.before_uninstall.take());
     request.icon = arguments.icon.or(request.icon.take());
     request.build_number = arguments.build_number;
+    request.git_commit = arguments.commit;
     request.tkinter |= arguments.tkinter;
     request.reports_up |= arguments.reports_up;
     request.console |= arguments.console;

@@ -17,6 +17,7 @@ mod package;
 mod package_tools;
 mod patch;
 mod publish;
+mod publish_build;
 mod publish_launcher;
 mod recall;
 mod release;
@@ -84,12 +85,14 @@ enum Verb {
     /// Add built containers to the repository, all in one step for clients, then patch packs from
     /// the releases before them.
     #[command(
-        after_help = "Example: kuzflow publish my-app.kuzflow --repo my-app --rollout 10 --notes notes.md --notes zh-CN=说明.md"
+        after_help = "Example: kuzflow publish my-app.kuzflow --repo my-app --rollout 10 --notes notes.md --notes zh-CN=说明.md\n         kuzflow publish --build 4f0c… --server https://updates.example.com/ --token-file ci-token --repo my-app"
     )]
     Publish {
         /// Built containers; those of one version for several platforms belong in one call.
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required_unless_present = "build", value_name = "FILE")]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        built: publish_build::BuiltElsewhere,
         #[command(flatten)]
         arguments: publish::PublishArguments,
     },
@@ -230,7 +233,9 @@ fn perform(verb: Verb, say: &Say) -> Result<Ending, VerbError> {
         Verb::Build(arguments) => build::build(*arguments, say),
         Verb::Release(arguments) => release::release(*arguments, say),
         Verb::Try(arguments) => try_start::try_start(&arguments, say),
-        Verb::Publish { files, arguments } => publish::publish(files, arguments, say),
+        Verb::Publish { files, built, arguments } => {
+            publish::publish(files, &built, arguments, say)
+        }
         Verb::Rollout(arguments) => rollout::rollout(&arguments, say),
         Verb::Recall(arguments) => recall::recall(&arguments, say),
         Verb::Patch(arguments) => patch::patch(&arguments, say),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::publish_build::BuiltElsewhere;
 use super::rollout::permille;
 use super::shared::VerbError;
 use super::shared::output::Say;
@@ -72,7 +73,8 @@ pub(super) struct PublishArguments {
 
 /// Publishes built containers.
 pub(super) fn publish(
-    files: Vec<PathBuf>,
+    mut files: Vec<PathBuf>,
+    built: &BuiltElsewhere,
     arguments: PublishArguments,
     say: &Say,
 ) -> Result<Ending, VerbError> {
@@ -80,6 +82,7 @@ pub(super) fn publish(
     if let Some(missing) = files.iter().find(|file| !file.is_file()) {
         return Err(format!("there is no package {}", missing.display()).into());
     }
+    files.extend(built.fetch(&project, say)?);
     let mut is_new = arguments.again;
     for file in &files {
         is_new = is_new || !project.is_published(file)?;

@@ -17,7 +17,7 @@ use crate::app::streams::write_line;
 use crate::fleet::Place;
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};
-use crate::server::{self, FleetOptions, Making, ProjectMaker, ServerOptions};
+use crate::server::{self, BuildOptions, FleetOptions, Making, ProjectMaker, ServerOptions};
 
 /// The regions that launchers know.
 const REGIONS: [&str; 4] = ["Asia-Pacific", "Europe", "Americas", "Global"];
@@ -61,14 +61,22 @@ pub(super) struct ServeArguments {
     /// Keep the addresses of clients out of the log.
     #[arg(long)]
     no_addresses: bool,
-    /// Store what launchers report, in this folder or in a PostgreSQL that several servers share.
-    /// Numbers: `kuzflow stats`, GET /metrics, `kuzflow token`.
+    /// Store what launchers report, in this folder or in a PostgreSQL that several servers share, and
+    /// build apps that are sent. Numbers: `kuzflow stats`, GET /metrics, `kuzflow token`.
     #[arg(long, value_name = "DIR|URL")]
     data: Option<Place>,
     /// A file with one more token for reading numbers, which is made if it is missing; read-token in
     /// the folder of --data if absent, none for a PostgreSQL.
     #[arg(long, value_name = "FILE", requires = "data")]
     read_token: Option<PathBuf>,
+    /// The folder for builds on request; builds in the folder of --data if absent. Servers that share
+    /// a PostgreSQL share this folder as well, and build nothing without it.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    builds: Option<PathBuf>,
+    /// Build although there is no bubblewrap, or its sandbox does not work here. Whoever may build
+    /// may then do what this server may: read its keys, for example.
+    #[arg(long, requires = "data")]
+    unsandboxed: bool,
     /// Make patch packs that clients ask for and the repository lacks. Needs the publisher's folder
     /// with its online keys.
     #[arg(long)]
@@ -91,13 +99,15 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
     let mut options = ServerOptions::new(repository);
     // A repository without its publisher's folder is served as well. Settings with a mistake are an
     // error.
-    if arguments.make_patches || folder.join("kuzflow.toml").exists() {
-        let project = Project::open(&folder)?;
+    let has_project = arguments.make_patches || folder.join("kuzflow.toml").exists();
+    let project = has_project.then(|| Project::open(&folder)).transpose()?;
+    if let Some(project) = &project {
         options.fallback = project.settings().fallback.clone();
         options.lifetimes = project.settings().lifetimes;
-        options.making = arguments.make_patches.then(|| making(&project, &arguments));
+        options.making = arguments.make_patches.then(|| making(project, &arguments));
     }
     options.fleet = fleet(&arguments);
+    options.builds = builds(&arguments, project.as_ref());
     options.node = arguments.node;
     options.region = arguments.region;
     options.public_url = arguments.public_url;
@@ -149,13 +159,33 @@ fn fleet(arguments: &ServeArguments) -> Option<FleetOptions> {
     Some(FleetOptions { place, token })
 }
 
+/// Where and how builds are made, if the operator has a place for them.
+fn builds(arguments: &ServeArguments, project: Option<&Project>) -> Option<BuildOptions> {
+    let folder = match (&arguments.builds, arguments.data.as_ref()?) {
+        (Some(folder), _) => folder.clone(),
+        (None, Place::Folder(data)) => server::usual_folder(data),
+        (None, Place::Postgres(_)) => return None,
+    };
+    let settings = project.map(|project| project.settings().server.builds.clone());
+    let runtimes =
+        project.map(|project| (project.settings().runtimes.clone(), project.folder().to_owned()));
+    Some(BuildOptions {
+        folder,
+        settings: settings.unwrap_or_default(),
+        unsandboxed: arguments.unsandboxed,
+        app: project.map(|project| project.settings().app.clone()),
+        runtimes: runtimes.unwrap_or_default(),
+    })
+}
+
 fn check_repository(options: &ServerOptions) -> Result<(), VerbError> {
     let folder = &options.repository;
     if !folder.join("metadata/timestamp.json").is_file() {
         let hint = "name the folder that `kuzflow init` made, or the repository in it, with --repo";
         return Err(format!("there is no repository in {}; {hint}", folder.display()).into());
     }
-    let without_making = ServerOptions { making: None, fleet: None, ..options.clone() };
+    let without_making =
+        ServerOptions { making: None, fleet: None, builds: None, ..options.clone() };
     server::app(&without_making).map(|_| ()).map_err(VerbError::from)
 }
 

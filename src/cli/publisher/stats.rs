@@ -9,16 +9,14 @@ use serde_json::json;
 
 use super::shared::VerbError;
 use super::shared::output::Say;
+use super::shared::token;
 use crate::app::Ending;
 use crate::fleet::{MOST_DAYS, Place, Statistics, Store, USUAL_DAYS, Window};
-use crate::look;
 use crate::model::platform::AppName;
 use crate::model::report::ReportKind;
 use crate::model::{Platform, Version};
 use crate::{host, https, threads};
 
-/// Largest file with a token, bytes.
-const MAX_TOKEN_BYTES: u64 = 1024;
 /// Largest answer of a server, bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
@@ -98,15 +96,7 @@ fn window(arguments: &StatsArguments) -> Window {
 
 /// The numbers that a server gives.
 async fn asked(server: &url::Url, arguments: &StatsArguments) -> Result<Statistics, VerbError> {
-    let token = match &arguments.token {
-        Some(path) => {
-            let bytes = look::read(path, MAX_TOKEN_BYTES)
-                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            let bytes = bytes.ok_or_else(|| format!("there is no {}", path.display()))?;
-            String::from_utf8_lossy(&bytes).trim().to_owned()
-        }
-        None => String::new(),
-    };
+    let token = token::read(arguments.token.as_deref())?;
     let mut address = server.clone();
     address.set_path(&format!("{}/api/statistics", server.path().trim_end_matches('/')));
     let Window { app, channel, platform, version, .. } = window(arguments);

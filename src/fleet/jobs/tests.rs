@@ -8,7 +8,10 @@ use crate::fleet::fixture::{each, each_pair};
 const BUILD: JobKind = JobKind::Build;
 
 fn new(content: &str) -> NewJob<'_> {
+    // Ids differ; nobody frees them before the process ends.
+    let id = Box::leak(new_job_id().unwrap().into_boxed_str());
     NewJob {
+        id,
         payload: "{}",
         asked_by: "ann",
         key: None,
@@ -146,6 +149,18 @@ async fn a_job_whose_server_ends_each_time_is_given_up() {
 }
 
 #[tokio::test]
+async fn the_only_server_of_a_store_need_not_wait_for_leases() {
+    each(async |store| {
+        add(&store, "a").await;
+        let before = claim(&store).await;
+        store.free_jobs().await.unwrap();
+        assert_eq!(claim(&store).await.job.attempt, 2);
+        assert_eq!(store.renew_job(&before).await.unwrap(), Lease::Lost);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_job_that_is_given_back_is_begun_again() {
     each(async |store| {
         add(&store, "a").await;
@@ -221,7 +236,8 @@ async fn a_repeated_request_gives_the_same_job() {
         assert_eq!(repeat(&with_other_content).await.0.id, third.id);
         one.cancel_job(BUILD, &third.id, "ci").await.unwrap();
         assert_eq!(repeat(&keyed).await.0.id, third.id, "a key stands for one job for ever");
-        let of_another = NewJob { who: "ben", ..keyed };
+        let of_another = NewJob { who: "ben", ..new("a") };
+        let of_another = NewJob { key: Some("run 17"), ..of_another };
         assert!(repeat(&of_another).await.1, "each token has its own keys");
 
         let news = one.audit().await.unwrap().entries;

@@ -66,6 +66,11 @@ impl Archive {
         }
     }
 
+    /// Its file.
+    pub(super) fn into_path(self) -> PathBuf {
+        self.path
+    }
+
     /// Downloads an archive and opens it. `place` is the folder and the path in which it stays.
     fn downloaded(
         address: &Url,

@@ -93,6 +93,12 @@ pub(crate) fn pin(
     archive::Archive::pin(source, cache, progress)
 }
 
+/// The file of a pinned runtime, verified; one with an address is downloaded into `cache` if it is
+/// not there.
+pub(crate) fn fetch_runtime(pinned: &PinnedArchive, cache: &Path) -> Result<PathBuf, BuildError> {
+    archive::Archive::pinned(pinned, Some(cache), &mut |_, _| ()).map(archive::Archive::into_path)
+}
+
 /// Builds the package `out`; if `out` is a folder, `{container id}.kuzflow` in it. `progress` may
 /// be called from any thread.
 pub fn build(

@@ -4,9 +4,11 @@
 //! way       one update, from the launcher's queue to the numbers      switches   who wants reports
 //! survival  a server that is killed under load                        access     tokens and the audit
 //! page      the operators' page                                       monitoring alert rules and board
+//! builds    an app goes up, a package comes down
 //! ```
 
 mod access;
+mod builds;
 mod monitoring;
 mod page;
 mod survival;

@@ -4,6 +4,7 @@
 //! place    the publisher's folder and its keys    project   where that folder is    passwords   of keys
 //! offered  what a release became                  progress  bars                    output      lines and JSON
 //! upload   what follows a change of the repository      faults    all that is wrong in one error
+//! token    of a server
 //! ```
 
 pub(crate) mod faults;
@@ -13,6 +14,7 @@ pub(crate) mod passwords;
 pub(crate) mod place;
 pub(crate) mod progress;
 pub(crate) mod project;
+pub(crate) mod token;
 pub(crate) mod upload;
 
 /// What ends a verb.
