@@ -9,7 +9,8 @@ use super::files;
 use super::fleet::Fleet;
 use super::repository::Catalogue;
 use super::state::ServerState;
-use crate::fleet::{Measure, MeasureKind};
+use crate::error_chain;
+use crate::fleet::{JobKind, Measure, MeasureKind};
 use crate::host;
 
 /// All measures of this server; those of one name stand together.
@@ -20,6 +21,9 @@ pub(super) async fn measures(
 ) -> Vec<Measure> {
     let mut measures = of_the_repository(shared, catalogue).await;
     measures.extend(of_the_store(fleet));
+    if shared.builds.is_some() {
+        measures.extend(of_the_builds(fleet).await);
+    }
     measures.push(plain(
         MeasureKind::Gauge,
         "kuzflow_listeners",
@@ -83,6 +87,37 @@ fn of_the_store(fleet: &Fleet) -> [Measure; 2] {
             fleet.ingest.since_commit().as_secs_f64(),
         ),
     ]
+}
+
+/// All servers of a store have the same builds.
+async fn of_the_builds(fleet: &Fleet) -> Vec<Measure> {
+    let numbers = match fleet.store.job_numbers(JobKind::Build).await {
+        Ok(numbers) => numbers,
+        Err(error) => {
+            tracing::error!(error = error_chain::line(&error), "builds cannot be counted");
+            return Vec::new();
+        }
+    };
+    let gauge = |name, help, value: i64| plain(MeasureKind::Gauge, name, help, value as f64);
+    let ended =
+        [("done", numbers.done), ("failed", numbers.failed), ("cancelled", numbers.cancelled)];
+    let ended = ended.into_iter().map(|(outcome, n)| Measure {
+        kind: MeasureKind::Counter,
+        name: "kuzflow_builds_total",
+        help: "Builds that have ended.",
+        label: Some(("outcome", outcome.to_owned())),
+        value: n as f64,
+    });
+    let waiting = [
+        gauge("kuzflow_builds_queued", "Builds that wait.", numbers.queued),
+        gauge("kuzflow_builds_running", "Builds that run.", numbers.running),
+        gauge(
+            "kuzflow_builds_oldest_seconds",
+            "Seconds that the oldest waiting build has waited.",
+            numbers.oldest_seconds,
+        ),
+    ];
+    waiting.into_iter().chain(ended).collect()
 }
 
 fn of_the_traffic(shared: &ServerState) -> Vec<Measure> {

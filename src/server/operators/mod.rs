@@ -7,9 +7,11 @@
 //! ```text
 //! routes   requests and answers             login     cookies, and whose request it is (pure)
 //! question what is asked for (pure)         view      rows -> what is shown (pure)
+//! builds   jobs as a table
 //! page     the page        parts  its parts        charts   pictures        words   both languages
 //! ```
 
+mod builds;
 mod charts;
 mod login;
 mod page;

@@ -27,6 +27,8 @@ pub(super) struct Visit<'a> {
     pub(super) name: &'a str,
     /// Where launchers reach this server.
     pub(super) address: &'a str,
+    /// The section of builds; empty if there are none.
+    pub(super) builds: &'a str,
 }
 
 fn document(language: Language, content: &str) -> String {
@@ -123,8 +125,12 @@ pub(super) fn numbers(visit: &Visit<'_>, view: &View, choices: &Choices) -> Stri
         ]
         .concat()
     };
-    let content =
-        format!("{}<main>\n{asked}{shown}</main>\n<footer>{}</footer>\n", header(visit), words.utc);
+    let content = format!(
+        "{}<main>\n{asked}{shown}{}</main>\n<footer>{}</footer>\n",
+        header(visit),
+        visit.builds,
+        words.utc
+    );
     document(visit.language, &content)
 }
 
@@ -134,13 +140,14 @@ pub(super) fn without_reports(visit: &Visit<'_>) -> String {
     let address = escaped(visit.address);
     let content = format!(
         "{}<main>\n<div class=\"card\">\n<h2>{}</h2>\n<p>{}</p>\n<p class=\"hint\">{}</p>\n<pre>[reports]\nurl = \"{address}\"</pre>\n\
-         <p class=\"hint\">{}</p>\n<pre>[client.reports]\nurl = \"{address}\"</pre>\n<p>{}</p>\n</div>\n</main>\n",
+         <p class=\"hint\">{}</p>\n<pre>[client.reports]\nurl = \"{address}\"</pre>\n<p>{}</p>\n</div>\n{}</main>\n",
         header(visit),
         words.no_reports,
         words.how_to,
         words.how_to_new,
         words.how_to_installed,
         words.how_to_then,
+        visit.builds,
     );
     document(visit.language, &content)
 }

@@ -31,7 +31,7 @@ fn cell(text: &str) -> String {
 }
 
 /// A table; the heads of columns with numbers begin with `#`.
-fn table(heads: &[&str], rows: &str) -> String {
+pub(super) fn table(heads: &[&str], rows: &str) -> String {
     let heads: String = heads
         .iter()
         .map(|head| match head.strip_prefix('#') {
@@ -44,7 +44,7 @@ fn table(heads: &[&str], rows: &str) -> String {
     )
 }
 
-fn section(id: &str, title: &str, hint: &str, content: &str) -> String {
+pub(super) fn section(id: &str, title: &str, hint: &str, content: &str) -> String {
     let hint =
         if hint.is_empty() { String::new() } else { format!("<p class=\"hint\">{hint}</p>\n") };
     format!("<section class=\"card\" id=\"{id}\">\n<h2>{title}</h2>\n{hint}{content}</section>\n")
@@ -58,6 +58,13 @@ fn nothing(text: &str) -> String {
 pub(super) fn day_name(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
         .map(|time| time.strftime("%Y-%m-%d").to_string())
+        .unwrap_or_default()
+}
+
+/// A minute as `2026-11-29 14:05`.
+pub(super) fn time_name(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds)
+        .map(|time| time.strftime("%Y-%m-%d %H:%M").to_string())
         .unwrap_or_default()
 }
 

@@ -13,13 +13,14 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 
+use super::builds;
 use super::login;
 use super::page::{self, STYLE, Visit};
 use super::question::{Parameters, Question};
 use super::view::{self, View};
 use super::words::Language;
 use crate::error_chain;
-use crate::fleet::{FleetError, Role, Session};
+use crate::fleet::{FleetError, JobKind, Role, Session};
 use crate::host;
 use crate::server::access::Client;
 use crate::server::admission::{self, Found};
@@ -84,12 +85,35 @@ pub(in crate::server) async fn show(
         Ok(Some(session)) => {
             let address = address(&shared, &headers);
             let name = session.name.as_str();
-            let visit = Visit { question: &question, language, name, address: &address };
-            numbers(fleet, &visit).await.map(|text| html(StatusCode::OK, text))
+            match builds(&shared, fleet, language).await {
+                Ok(builds) => {
+                    let (question, builds) = (&question, builds.as_str());
+                    let visit = Visit { question, language, name, address: &address, builds };
+                    numbers(fleet, &visit).await.map(|text| html(StatusCode::OK, text))
+                }
+                Err(error) => Err(error),
+            }
         }
         Err(error) => Err(error),
     };
     Ok(answer.unwrap_or_else(|error| unreadable(&error, &question, language)))
+}
+
+/// The section of builds; empty on a server that has had none.
+async fn builds(
+    shared: &ServerState,
+    fleet: &Fleet,
+    language: Language,
+) -> Result<String, FleetError> {
+    if shared.builds.is_none() {
+        return Ok(String::new());
+    }
+    let jobs = fleet.store.jobs(JobKind::Build, "", builds::SHOWN).await?;
+    if jobs.is_empty() {
+        return Ok(String::new());
+    }
+    let numbers = fleet.store.job_numbers(JobKind::Build).await?;
+    Ok(builds::builds(&jobs, &numbers, language, host::now().as_second()))
 }
 
 async fn numbers(fleet: &Fleet, visit: &Visit<'_>) -> Result<String, FleetError> {

@@ -80,6 +80,20 @@ pub(super) struct Words {
     pub(super) how_to_new: &'static str,
     pub(super) how_to_installed: &'static str,
     pub(super) how_to_then: &'static str,
+    pub(super) builds_title: &'static str,
+    pub(super) builds_hint: &'static str,
+    pub(super) build: &'static str,
+    pub(super) for_whom: &'static str,
+    pub(super) state: &'static str,
+    pub(super) asked_at: &'static str,
+    pub(super) duration: &'static str,
+    pub(super) queued: &'static str,
+    pub(super) running: &'static str,
+    pub(super) done: &'static str,
+    pub(super) build_failed: &'static str,
+    pub(super) cancelled: &'static str,
+    pub(super) minutes: &'static str,
+    pub(super) plain_seconds: &'static str,
     pub(super) utc: &'static str,
 }
 
@@ -155,6 +169,20 @@ const ENGLISH: Words = Words {
     how_to_new: "For new installations, in launcher.toml, which comes with the launcher:",
     how_to_installed: "For those that are installed, in kuzflow.toml; then run kuzflow renew:",
     how_to_then: "A launcher sends its reports after its next check for a release. Each user can switch them off.",
+    builds_title: "Builds",
+    builds_hint: "The newest builds that this server was asked for, and how many there are of each kind since the store began.",
+    build: "Build",
+    for_whom: "For",
+    state: "State",
+    asked_at: "Asked for",
+    duration: "Took",
+    queued: "queued",
+    running: "running",
+    done: "done",
+    build_failed: "failed",
+    cancelled: "cancelled",
+    minutes: "{} min {} s",
+    plain_seconds: "{} s",
     utc: "Days and hours are those of UTC.",
 };
 
@@ -230,8 +258,31 @@ const CHINESE: Words = Words {
     how_to_new: "对于新的安装，写入随启动器提供的 launcher.toml：",
     how_to_installed: "对于已有的安装，写入 kuzflow.toml，然后运行 kuzflow renew：",
     how_to_then: "启动器在下一次检查更新之后发送报告。每位用户都可以关闭报告。",
+    builds_title: "构建任务",
+    builds_hint: "最近提交给本服务器的构建任务，以及自数据库建立以来各状态的数量。",
+    build: "构建",
+    for_whom: "提交者",
+    state: "状态",
+    asked_at: "提交时间",
+    duration: "用时",
+    queued: "排队中",
+    running: "进行中",
+    done: "已完成",
+    build_failed: "失败",
+    cancelled: "已取消",
+    minutes: "{} 分 {} 秒",
+    plain_seconds: "{} 秒",
     utc: "日期和小时均为 UTC 时间。",
 };
+
+impl Words {
+    /// A duration.
+    pub(super) fn seconds(&self, seconds: i64) -> String {
+        let text = if seconds < 60 { self.plain_seconds } else { self.minutes };
+        let numbers = if seconds < 60 { vec![seconds] } else { vec![seconds / 60, seconds % 60] };
+        numbers.into_iter().fold(text.to_owned(), |text, n| text.replacen("{}", &n.to_string(), 1))
+    }
+}
 
 impl Language {
     /// The language of a tag, if the page has it.
