@@ -168,7 +168,7 @@ pub enum PublishError {
     )]
     OldLaunchers {
         /// The offered release that an old launcher can install.
-        container: ContainerId,
+        container: Box<ContainerId>,
         /// The first version that reads the new form.
         launcher: Version,
         /// How long installations get for a newer launcher.
