@@ -353,7 +353,7 @@ mod tests {
                     "INSERT INTO nodes VALUES (0, 'sample', 'asia', 'Europe', 1, $1, $1)",
                     "INSERT INTO nodes VALUES (1795996800, 'sample', 'asia', 'Europe', 1, $1, $1)",
                 ] {
-                    sqlx::query(text).bind(8_i64 << 60 - 1).execute(pool).await.map(drop).unwrap();
+                    sqlx::query(text).bind(8_i64 << (60 - 1)).execute(pool).await.map(drop).unwrap();
                 }
             });
             let ingest = Ingest::begin(store.clone(), clock());
