@@ -129,7 +129,7 @@ impl Fetching<'_> {
         let body = threads::runtime(1)?
             .block_on(async { tokio::time::timeout(ANSWER_TIME, asked).await })
             .map_err(|_| format!("{server} does not answer"))?
-            .map_err(|error| format!("{server} says nothing of the build {id}: {error}; it needs a token whose role is build (--token-file)"))?;
+            .map_err(|error| format!("{server} says nothing of the build {id}: {error}; is the id right, and is the role of the token build (--token-file)?"))?;
         Ok(serde_json::from_slice(&body)?)
     }
 

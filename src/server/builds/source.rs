@@ -71,7 +71,7 @@ impl Bringing<'_> {
         let (archive, commit) = match &order.source {
             Source::Archive { .. } => (self.archive.to_owned(), None),
             Source::Git { repository, reference } => {
-                let (archive, commit) = self.from_git(repository, reference)?;
+                let (archive, commit) = self.fetch_commit(repository, reference)?;
                 (archive, Some(commit))
             }
         };
@@ -87,7 +87,7 @@ impl Bringing<'_> {
 
     /// The commit as an archive. Its files are unpacked as carefully as those of an archive that
     /// was sent.
-    fn from_git(
+    fn fetch_commit(
         &self,
         repository: &str,
         reference: &str,
