@@ -27,6 +27,9 @@ pub(super) enum Deed {
     Logout,
     NewBuild,
     CancelledBuild,
+    HaltedRollout,
+    ResumedRollout,
+    NextStage,
 }
 
 impl Deed {
@@ -39,6 +42,9 @@ impl Deed {
             Self::Logout => "logout",
             Self::NewBuild => "build_new",
             Self::CancelledBuild => "build_cancelled",
+            Self::HaltedRollout => "rollout_halted",
+            Self::ResumedRollout => "rollout_resumed",
+            Self::NextStage => "rollout_next_stage",
         }
     }
 }

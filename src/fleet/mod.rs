@@ -13,13 +13,13 @@
 //! retention what is deleted when        metrics   rows -> Prometheus' text (pure)
 //! tokens    who may see and do what     sessions  logins of people with a browser
 //! job, jobs what is to be done, and which worker holds it
+//! words     what was decided about rollouts, and which server conducts them
 //! secret    words and their digests     audit     who did what, as a chain
 //! conductor numbers of a rollout -> its next step (pure)
 //! ```
 
 mod adding;
 mod audit;
-#[cfg_attr(not(test), expect(dead_code, reason = "the server steps it once it signs words"))]
 mod conductor;
 mod counting;
 mod database;
@@ -37,7 +37,9 @@ mod secret;
 mod sessions;
 mod store;
 mod tokens;
+mod words;
 
+pub(crate) use conductor::{Step, Tally, step};
 pub(crate) use counting::{Field, Known};
 pub(crate) use error::FleetError;
 pub(crate) use ingest::{Busy, Ingest};
@@ -53,6 +55,7 @@ pub(crate) use retention::{NEWEST_REPORT, OLDEST_REPORT, keep_deleting};
 pub(crate) use sessions::{Credential, SESSION_SECONDS, Session};
 pub(crate) use store::{Place, Store};
 pub(crate) use tokens::{Role, Token, TokenName};
+pub(crate) use words::{About, Ended, StoredWord};
 
 /// Seconds in an hour.
 const HOUR: i64 = 60 * 60;

@@ -12,7 +12,7 @@ use super::error::FleetError;
 /// `reports` makes ingest idempotent: a report that is there is known. `stages` counts each step of
 /// an update once. In keys an unknown value is an empty text. A time of 0 never comes or has not come:
 /// a token without an end, or one that is not revoked.
-const STEPS: [&[&str]; 4] = [REPORTS, ACCESS, JOBS, LATEST];
+const STEPS: [&[&str]; 5] = [REPORTS, ACCESS, JOBS, LATEST, STEERING];
 
 /// What launchers report.
 const REPORTS: &[&str] = &[
@@ -54,6 +54,15 @@ const JOBS: &[&str] = &[
 
 /// The order of an installation's reports: see `counting::Machine`.
 const LATEST: &[&str] = &["ALTER TABLE machines ADD COLUMN latest BIGINT NOT NULL DEFAULT 0"];
+
+/// Words about rollouts with what had come of updates in the hour before each, and which server does
+/// what by itself.
+const STEERING: &[&str] = &[
+    "CREATE TABLE words (app TEXT NOT NULL, version TEXT NOT NULL, sequence BIGINT NOT NULL, word TEXT NOT NULL, \
+     signed BIGINT NOT NULL, up BIGINT NOT NULL, rolled_back BIGINT NOT NULL, failed BIGINT NOT NULL, \
+     PRIMARY KEY (app, version, sequence))",
+    "CREATE TABLE leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL, until BIGINT NOT NULL)",
+];
 
 /// The present form.
 const KNOWN: i64 = STEPS.len() as i64;
@@ -126,7 +135,7 @@ mod tests {
     async fn a_store_of_the_first_form_gets_the_later_tables_and_stays_as_it_is() {
         each(async |store| {
             on!(&store.database, pool, Kind => {
-                for table in ["tokens", "sessions", "audit", "jobs"] {
+                for table in ["tokens", "sessions", "audit", "jobs", "words", "leases"] {
                     let text = sqlx::AssertSqlSafe(format!("DROP TABLE {table}"));
                     sqlx::query(text).execute(pool).await.map(drop).unwrap();
                 }

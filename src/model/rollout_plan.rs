@@ -202,13 +202,11 @@ impl RolloutPlan {
     }
 
     /// The stages, the smallest first; at least one.
-    #[cfg(feature = "publisher")]
     pub fn stages(&self) -> &[Stage] {
         &self.stages
     }
 
     /// When the first stage begins.
-    #[cfg(feature = "publisher")]
     pub fn begins(&self) -> Timestamp {
         self.begins
     }
@@ -219,19 +217,16 @@ impl RolloutPlan {
     }
 
     /// What a next stage needs.
-    #[cfg(feature = "publisher")]
     pub fn hold(&self) -> Hold {
         self.hold
     }
 
     /// The stage that is signed as reached, counted from 0.
-    #[cfg(feature = "publisher")]
     pub fn signed_stage(&self) -> usize {
         self.signed_stage
     }
 
     /// Where a server may send those who have the release.
-    #[cfg(feature = "publisher")]
     pub fn recall_to(&self) -> Option<&Version> {
         self.recall_to.as_ref()
     }
@@ -240,7 +235,6 @@ impl RolloutPlan {
     ///
     /// # Errors
     /// [`InvalidPlan::NoSuchStage`] if the plan lacks it.
-    #[cfg(feature = "publisher")]
     pub fn at_stage(&self, stage: usize) -> Result<Self, InvalidPlan> {
         let plan = Self { signed_stage: stage, ..self.clone() };
         plan.check().map(|()| plan)

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::platform::Platform;
 use super::text::serde_as_text;
 
 /// Most numbers in the version of a system.
@@ -108,8 +109,7 @@ impl SystemVersions {
     }
 
     /// The needs that mean a platform: a release for Windows needs no GNU library.
-    #[cfg(feature = "publisher")]
-    pub fn of(&self, platform: &super::platform::Platform) -> Self {
+    pub fn of(&self, platform: &Platform) -> Self {
         let on = |os: &str, need: Option<SystemVersion>| need.filter(|_| platform.os == os);
         Self {
             windows: on("Windows", self.windows),
@@ -120,7 +120,6 @@ impl SystemVersions {
     }
 
     /// Whether a system that meets just `other` does not meet these.
-    #[cfg(feature = "publisher")]
     pub fn need_more_than(&self, other: &Self) -> bool {
         let pairs = [
             (self.windows, other.windows),

@@ -73,11 +73,12 @@ impl Project {
         let members: Vec<Member> =
             documents.into_iter().chain(selected.files(&self.targets_folder())).collect();
         let length = write(&members, out)?;
-        // The bundle leaves out the list of patches: a whole package needs none.
+        // The bundle leaves out lists of patches, which a whole package does not need, and words: who
+        // installs from a file asks for that release.
         let expiries = self
             .expiries()?
             .into_iter()
-            .filter(|(role, _)| *role != KeyRole::Patches)
+            .filter(|(role, _)| !matches!(role, KeyRole::Patches | KeyRole::Rollout))
             .map(|(_, expires)| expires);
         let fresh_until = expiries.min().unwrap_or(Time::MIN);
         Ok(Bundled { containers: selected.containers, length, fresh_until })

@@ -21,7 +21,7 @@ use super::metadata::RoleDocuments;
 use super::necessity::{self, Need};
 use super::project::Project;
 use super::transaction::Transaction;
-use crate::model::{Release, Version};
+use crate::model::{ContainerId, Release, Version};
 
 /// The first version of the launcher that reads releases in roles of their own.
 const FIRST_READER: Version = Version::new(0, 1, 0);
@@ -121,7 +121,7 @@ fn refuse_old_launchers(current: &Current, days: u32, now: Time) -> Result<(), P
             let has_reader =
                 release.minimum_launcher.as_ref().is_some_and(|it| *it >= FIRST_READER);
             if !has_reader || now.duration_since(release.published) < since {
-                let container = Box::new(release.container.clone());
+                let container: ContainerId = release.container.clone();
                 return Err(PublishError::OldLaunchers { container, launcher: FIRST_READER, days });
             }
         }

@@ -100,8 +100,16 @@ impl Current {
 
     /// The lists of packs, by the name of their role.
     pub(super) fn lists(&self) -> impl Iterator<Item = (&str, &SignedDocument<Targets>)> {
-        let lists = self.roles.iter().filter(|(name, _)| signer_of(name) == KeyRole::Patches);
-        lists.map(|(name, list)| (name.as_str(), list))
+        self.signed_by(KeyRole::Patches)
+    }
+
+    /// The documents of delegated roles that this one's keys sign, by the name of their role.
+    pub(super) fn signed_by(
+        &self,
+        signer: KeyRole,
+    ) -> impl Iterator<Item = (&str, &SignedDocument<Targets>)> {
+        let signed = self.roles.iter().filter(move |(name, _)| signer_of(name) == signer);
+        signed.map(|(name, document)| (name.as_str(), document))
     }
 
     /// The packs of all lists.
@@ -121,7 +129,8 @@ impl Current {
             let signed = self.roles.iter().filter(move |(name, _)| signer_of(name) == signer);
             signed.map(|(_, document)| document.signed.signed.expires).min()
         };
-        let patches = first(KeyRole::Patches).map(|expires| (KeyRole::Patches, expires));
+        let online = [KeyRole::Patches, KeyRole::Rollout];
+        let online = online.into_iter().filter_map(|role| Some((role, first(role)?)));
         let targets = self.targets.signed.signed.expires;
         let targets = first(KeyRole::Targets).map_or(targets, |first| first.min(targets));
         let others = [
@@ -130,13 +139,15 @@ impl Current {
             (KeyRole::Snapshot, self.snapshot.signed.signed.expires),
             (KeyRole::Timestamp, self.timestamp.signed.signed.expires),
         ];
-        others.into_iter().chain(patches).collect()
+        others.into_iter().chain(online).collect()
     }
 
     pub(super) fn key_ids(&self, role: KeyRole) -> &[Decoded<Hex>] {
         match role {
-            KeyRole::Patches => delegation(&self.targets.signed.signed, PATCHES_ROLE)
-                .map_or(&[], |(_, role)| role.keyids.as_slice()),
+            KeyRole::Patches | KeyRole::Rollout => {
+                delegation(&self.targets.signed.signed, &role.to_string())
+                    .map_or(&[], |(_, role)| role.keyids.as_slice())
+            }
             _ => key_ids(&self.root.signed.signed, role),
         }
     }
@@ -150,7 +161,7 @@ impl Current {
             KeyRole::Targets => self.targets.signed.signed.version.get(),
             KeyRole::Snapshot => self.snapshot.signed.signed.version.get(),
             KeyRole::Timestamp => self.timestamp.signed.signed.version.get(),
-            KeyRole::Patches => return self.next_version_of(PATCHES_ROLE),
+            KeyRole::Patches | KeyRole::Rollout => return self.next_version_of(&role.to_string()),
         };
         self.version_after(current, &role.to_string())
     }
@@ -215,7 +226,9 @@ fn read_roles(
     for role in &delegations.roles {
         let (part, name) = (RolePart::of(&role.name), format!("{}.json", role.name));
         let entry = snapshot.meta.get(&name);
-        let is_new_list = part == Some(RolePart::Patches) && entry.is_none();
+        // The list is signed with the first pack, and with the first word.
+        let may_be_absent = matches!(part, Some(RolePart::Patches | RolePart::Words));
+        let is_new_list = may_be_absent && entry.is_none();
         if is_new_list || part.is_none() && role.name != PATCHES_ROLE {
             continue;
         }

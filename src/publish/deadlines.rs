@@ -103,6 +103,8 @@ impl Deadline {
             (KeyRole::Patches, _) => {
                 "after that launchers fetch whole packages in place of patches"
             }
+            (KeyRole::Rollout, Urgency::Past) => "rollouts are at the first stages of their plans",
+            (KeyRole::Rollout, _) => "after that rollouts are at the first stages of their plans",
             (_, Urgency::Past) => "launchers refuse every update",
             (_, _) => "after that launchers refuse every update",
         }

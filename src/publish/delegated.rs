@@ -22,7 +22,7 @@ use super::necessity;
 use super::role::KeyRole;
 use crate::model::patch::PACK_SUFFIX;
 use crate::model::{ContainerId, Release, Version, VersionTree};
-use crate::trust::{PATCHES_ROLE, ReleaseKind, RolePart, is_plain_name};
+use crate::trust::{PATCHES_ROLE, ReleaseKind, RolePart, WORD_SUFFIX, is_plain_name};
 
 /// Most packs in the list of one app, channel and platform, unless the publisher wants more for each
 /// release: each costs every client some 430 bytes.
@@ -107,7 +107,7 @@ impl Placed {
     /// clients have seen never ends, and to the new ones.
     pub(super) fn delegate(&self, targets: &mut Targets, root: &Root) -> Result<(), PublishError> {
         for kind in &self.kinds {
-            for part in RolePart::ALL {
+            for part in RolePart::OF_A_KIND {
                 let name = kind.role(part);
                 let roles = targets.delegations.iter().flat_map(|known| &known.roles);
                 if roles.into_iter().all(|role| role.name != name) {
@@ -152,7 +152,7 @@ pub(super) fn give_keys(targets: &mut Targets, root: &Root) {
     );
     for role in &mut delegations.roles {
         let keys = match RolePart::of(&role.name) {
-            None => continue,
+            None | Some(RolePart::Words) => continue,
             Some(RolePart::Patches) => online.clone(),
             Some(RolePart::Offer | RolePart::History) => Some(offline.clone()),
         };
@@ -179,6 +179,7 @@ fn paths(kind: &ReleaseKind, part: RolePart) -> Result<PathSet, PublishError> {
             releases.into_iter().chain([tree]).collect()
         }
         RolePart::Patches => vec![format!("{container}.from-*{PACK_SUFFIX}")],
+        RolePart::Words => vec![format!("*{WORD_SUFFIX}")],
     };
     let patterns = patterns.into_iter().map(PathPattern::new).collect::<Result<_, _>>();
     patterns

@@ -119,6 +119,19 @@ pub enum PublishError {
         "the repository has no role for patches yet; publish a release, or run rotate --replace patches, with the targets key"
     )]
     NoPatchesRole,
+    /// A rollout cannot be moved so.
+    #[error("{release}: {reason}")]
+    Rollout {
+        /// App and version.
+        release: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The repository was made before rollouts had plans.
+    #[error(
+        "the repository has no role that moves rollouts yet; run rotate --replace rollout, with the root and targets keys"
+    )]
+    NoRolloutRole,
     /// Signing or making a key failed.
     #[error("cannot {what}")]
     Crypto { what: &'static str, source: Cause },
@@ -168,7 +181,7 @@ pub enum PublishError {
     )]
     OldLaunchers {
         /// The offered release that an old launcher can install.
-        container: Box<ContainerId>,
+        container: ContainerId,
         /// The first version that reads the new form.
         launcher: Version,
         /// How long installations get for a newer launcher.

@@ -114,7 +114,12 @@ impl Project {
         targets.targets = std::mem::take(&mut placed.own);
         let key = if current.patches().is_none() { Some(KeyPair::generate()?) } else { None };
         if let Some(key) = &key {
-            metadata::delegate(&mut targets, std::slice::from_ref(key), NonZeroU64::MIN)?;
+            metadata::delegate(
+                &mut targets,
+                KeyRole::Patches,
+                std::slice::from_ref(key),
+                NonZeroU64::MIN,
+            )?;
         }
         placed.delegate(&mut targets, root)?;
         form.note(&mut targets);

@@ -17,7 +17,7 @@ use super::role::KeyRole;
 use super::settings::Lifetimes;
 use crate::model::Digest;
 use crate::model::patch::PACK_SUFFIX;
-use crate::trust::{PATCHES_ROLE, RolePart};
+use crate::trust::{PATCHES_ROLE, RolePart, WORD_SUFFIX};
 
 /// The version of the TUF specification that the metadata follows.
 const SPECIFICATION: &str = "1.0.31";
@@ -87,8 +87,12 @@ pub(super) fn sign_role(
     keyring: &Keyring,
     extra: &[KeyPair],
 ) -> Result<SignedDocument<Targets>, PublishError> {
-    let (delegations, role) = delegation(targets, name).ok_or(PublishError::NoPatchesRole)?;
     let signer = signer_of(name);
+    let missing = match signer {
+        KeyRole::Rollout => PublishError::NoRolloutRole,
+        _ => PublishError::NoPatchesRole,
+    };
+    let (delegations, role) = delegation(targets, name).ok_or(missing)?;
     let mut keys: Vec<KeyPair> = extra.to_vec();
     let found = keyring.available(signer, &role.keyids, &keys)?;
     keys.extend(found);
@@ -104,6 +108,7 @@ pub(super) fn sign_role(
 pub(super) fn signer_of(role: &str) -> KeyRole {
     match RolePart::of(role) {
         Some(RolePart::Offer | RolePart::History) => KeyRole::Targets,
+        Some(RolePart::Words) => KeyRole::Rollout,
         Some(RolePart::Patches) | None => KeyRole::Patches,
     }
 }
@@ -173,17 +178,20 @@ pub(super) fn new_role(
     Ok(document)
 }
 
-/// Makes `keys` the keys of the role for patches, to which `targets` delegates. The role can name
-/// packs and nothing else.
+/// Makes `keys` the keys of the role for patches, or for words, to which `targets` delegates. The
+/// role can name packs, or words, and nothing else.
 pub(super) fn delegate(
     targets: &mut Targets,
+    role: KeyRole,
     keys: &[KeyPair],
     threshold: NonZeroU64,
 ) -> Result<(), PublishError> {
-    let pattern = PathPattern::new(format!("*{PACK_SUFFIX}"))
-        .map_err(|error| crypto("delegate to the role for patches", error))?;
+    let suffix = if role == KeyRole::Rollout { WORD_SUFFIX } else { PACK_SUFFIX };
+    let pattern = PathPattern::new(format!("*{suffix}"))
+        .map_err(|error| crypto("delegate to a role for the online keys", error))?;
+    let name = role.to_string();
     let role = DelegatedRole {
-        name: PATCHES_ROLE.to_owned(),
+        name: name.clone(),
         keyids: keys.iter().map(|key| key.id().clone()).collect(),
         threshold,
         paths: PathSet::Paths(vec![pattern]),
@@ -193,7 +201,7 @@ pub(super) fn delegate(
     let delegations = targets
         .delegations
         .get_or_insert_with(|| Delegations { keys: HashMap::new(), roles: Vec::new() });
-    delegations.roles.retain(|other| other.name != PATCHES_ROLE);
+    delegations.roles.retain(|other| other.name != name);
     delegations.roles.push(role);
     delegations.keys.extend(keys.iter().map(|key| (key.id().clone(), key.public())));
     let roles = &delegations.roles;

@@ -236,8 +236,8 @@ impl Project {
             };
             let keys =
                 make_keys(&folder, role, count, options.password_of(role).map(String::as_str))?;
-            if role == KeyRole::Patches {
-                metadata::delegate(&mut targets, &keys, threshold)?;
+            if role.is_delegated() {
+                metadata::delegate(&mut targets, role, &keys, threshold)?;
             } else {
                 metadata::set_keys(&mut root, role, &keys, threshold);
             }

@@ -54,8 +54,8 @@ impl Project {
     pub fn refresh(&self, keyring: &Keyring, now: Time) -> Result<Transaction, PublishError> {
         let Renewal { transaction, left, .. } =
             self.renew(RenewalOptions::default(), keyring, now)?;
-        // Clients can do without patches, but not for long without a snapshot.
-        match left.into_iter().find(|(role, _)| *role != KeyRole::Patches) {
+        // Clients can do without patches and words, but not for long without a snapshot.
+        match left.into_iter().find(|(role, _)| !role.is_delegated()) {
             Some((_, error)) => Err(error),
             None => Ok(transaction),
         }
@@ -189,7 +189,9 @@ impl Work<'_> {
         if options.targets {
             self.targets(&mut new)?;
         }
-        self.lists(all, &mut new)?;
+        for signer in [KeyRole::Patches, KeyRole::Rollout] {
+            self.lists(signer, all, &mut new)?;
+        }
         let is_due = all
             || !new.is_empty()
             || self.is_old(KeyRole::Snapshot, self.current.snapshot.signed.signed.expires);
@@ -205,6 +207,7 @@ impl Work<'_> {
         } else {
             self.give_up(KeyRole::Targets);
             self.give_up(KeyRole::Patches);
+            self.give_up(KeyRole::Rollout);
         }
         let current = snapshot.as_ref().unwrap_or(&self.current.snapshot);
         steps.extend(self.project.new_timestamp(self.current, current, self.keyring, self.now)?);
@@ -238,25 +241,30 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The lists of patches that are due; the delegations of the targets in force after this verify
+    /// The lists of patches, or the words, that are due; the delegations of the targets in force after this verify
     /// them.
-    fn lists(&mut self, all: bool, new: &mut NewDocuments) -> Result<(), PublishError> {
+    fn lists(
+        &mut self,
+        signer: KeyRole,
+        all: bool,
+        new: &mut NewDocuments,
+    ) -> Result<(), PublishError> {
         let delegating = new.targets_after(self.current).signed.signed.clone();
         let mut signed = Vec::new();
-        for (name, before) in self.current.lists() {
-            if !all && !self.is_old(KeyRole::Patches, before.signed.signed.expires) {
+        for (name, before) in self.current.signed_by(signer) {
+            if !all && !self.is_old(signer, before.signed.signed.expires) {
                 continue;
             }
             let document = self.project.next_list(self.current, name, self.now)?;
             let list = metadata::sign_role(name, document, &delegating, self.keyring, &[]);
             signed.push(list.map(|list| (name.to_owned(), list)));
         }
-        // All lists have the same keys.
+        // All of them have the same keys.
         let signed: Result<Vec<_>, PublishError> = signed.into_iter().collect();
         if signed.as_ref().is_ok_and(Vec::is_empty) {
             return Ok(());
         }
-        new.roles.extend(self.note(KeyRole::Patches, signed).into_iter().flatten());
+        new.roles.extend(self.note(signer, signed).into_iter().flatten());
         Ok(())
     }
 

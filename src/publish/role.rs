@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use tough::schema::RoleType;
 
-use crate::trust::PATCHES_ROLE;
+use crate::trust::{PATCHES_ROLE, ROLLOUT_ROLE};
 
 /// The roles that sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,16 +22,24 @@ pub enum KeyRole {
     Timestamp,
     /// Signs patch packs, and can sign nothing else; online. The targets role delegates to it.
     Patches,
+    /// Moves rollouts within the plans that the targets role signed, and can sign nothing else;
+    /// online. The targets role delegates to it.
+    Rollout,
 }
 
 impl KeyRole {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp, Self::Patches];
+    pub const ALL: [Self; 6] =
+        [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp, Self::Patches, Self::Rollout];
 
     /// Whether its keys should stay away from machines with a network.
     pub fn is_offline(self) -> bool {
         matches!(self, Self::Root | Self::Targets)
+    }
+
+    /// Whether the targets role delegates to it, in place of the root.
+    pub(super) fn is_delegated(self) -> bool {
+        matches!(self, Self::Patches | Self::Rollout)
     }
 
     pub(super) fn of(role: RoleType) -> Option<Self> {
@@ -44,7 +52,7 @@ impl KeyRole {
             Self::Targets => RoleType::Targets,
             Self::Snapshot => RoleType::Snapshot,
             Self::Timestamp => RoleType::Timestamp,
-            Self::Patches => RoleType::DelegatedTargets,
+            Self::Patches | Self::Rollout => RoleType::DelegatedTargets,
         }
     }
 }
@@ -57,6 +65,7 @@ impl fmt::Display for KeyRole {
             Self::Snapshot => "snapshot",
             Self::Timestamp => "timestamp",
             Self::Patches => PATCHES_ROLE,
+            Self::Rollout => ROLLOUT_ROLE,
         })
     }
 }
@@ -67,7 +76,7 @@ impl FromStr for KeyRole {
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.to_string() == text);
         found.ok_or_else(|| {
-            format!("not a role: {text:?}, expected root, targets, snapshot, timestamp or patches")
+            format!("not a role: {text:?}, expected root, targets, snapshot, timestamp, patches or rollout")
         })
     }
 }

@@ -198,8 +198,8 @@ impl<'a> Work<'a> {
                 key: key.clone(),
                 password: password.clone(),
             }));
-            if role == KeyRole::Patches {
-                metadata::delegate(targets, &keys, threshold)?;
+            if role.is_delegated() {
+                metadata::delegate(targets, role, &keys, threshold)?;
             } else {
                 metadata::set_keys(&mut self.root, role, &keys, threshold);
             }
@@ -232,7 +232,8 @@ impl<'a> Work<'a> {
         &mut self,
         mut content: Targets,
     ) -> Result<SignedDocument<Targets>, PublishError> {
-        if !self.replaces(KeyRole::Targets) && !self.replaces(KeyRole::Patches) {
+        let changing = [KeyRole::Targets, KeyRole::Patches, KeyRole::Rollout];
+        if !changing.into_iter().any(|role| self.replaces(role)) {
             return Ok(self.current.targets.clone());
         }
         content.version = self.current.next_version(KeyRole::Targets)?;
@@ -270,7 +271,7 @@ impl<'a> Work<'a> {
     }
 
     fn must_sign_snapshot(&self) -> bool {
-        let roles = [KeyRole::Targets, KeyRole::Patches, KeyRole::Snapshot];
+        let roles = [KeyRole::Targets, KeyRole::Patches, KeyRole::Rollout, KeyRole::Snapshot];
         roles.into_iter().any(|role| self.replaces(role))
     }
 
@@ -356,8 +357,8 @@ fn wanted_keys(
     rotation: &Rotation,
 ) -> Result<(usize, NonZeroU64), PublishError> {
     let root = &current.root.signed.signed;
-    if role == KeyRole::Patches {
-        let before = metadata::delegation(&current.targets.signed.signed, PATCHES_ROLE)
+    if role.is_delegated() {
+        let before = metadata::delegation(&current.targets.signed.signed, &role.to_string())
             .map(|(_, role)| (role.keyids.len(), role.threshold));
         return Ok(before.unwrap_or((1, NonZeroU64::MIN)));
     }

@@ -230,8 +230,9 @@ pub struct Lifetimes {
     /// The timestamp's signature; `refresh` renews it. This is how long an attacker between client
     /// and server can hide a release from a client.
     pub timestamp_days: u32,
-    /// The signature of the list of patches; `refresh` renews it. When it has expired, clients go
-    /// on without patches.
+    /// The signatures of the lists of patches, and of the words of rollouts; `refresh` renews them.
+    /// When one has expired, clients go on without patches, and rollouts stay where the targets role
+    /// left them.
     pub patches_days: u32,
 }
 
@@ -339,7 +340,7 @@ impl Lifetimes {
             KeyRole::Targets => self.targets_days,
             KeyRole::Snapshot => self.snapshot_days,
             KeyRole::Timestamp => self.timestamp_days,
-            KeyRole::Patches => self.patches_days,
+            KeyRole::Patches | KeyRole::Rollout => self.patches_days,
         };
         SignedDuration::from_hours(24 * i64::from(days))
     }

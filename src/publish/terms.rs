@@ -253,7 +253,7 @@ pub(super) fn reach(
         without_a_launcher(release, launchers),
         is_first_in_channel.then(|| {
             format!(
-                "{version} is the first release in the channel {}: only launchers whose launcher.toml names this channel, or whose user has chosen it, are offered it",
+                "{version} is the first release in the channel {}: only launchers whose launcher.toml names this channel are offered it",
                 release.channel
             )
         }),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::file_error::FileError;
 use crate::fleet::FleetError;
+use crate::publish::PublishError;
 
 /// Why a server does not start, or why it ends.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum ServerError {
     /// The file with the operator's token cannot be used.
     #[error(transparent)]
     Token(FileError),
+    /// Words about rollouts cannot be signed.
+    #[error("cannot steer rollouts")]
+    Steering(#[source] PublishError),
     /// The listening socket does not give its address, or has ended.
     #[error("cannot listen")]
     Listen(#[source] std::io::Error),

@@ -2,8 +2,8 @@
 //!
 //! In: a repository's folder and requests. Out: files with ranges, JSON, Markdown. Never: decides
 //! what may be installed (a launcher decides that from signed metadata alone; everything here is a
-//! hint); signs or writes to the repository in a request. If the server makes patch packs, the
-//! publisher's room makes them, in the background.
+//! hint); signs or writes to the repository in a request, but for an operator's word about a rollout.
+//! If the server makes patch packs, the publisher's room makes them, in the background.
 //!
 //! ```text
 //! GET /metadata/{name}  /targets/{name}  /nodes.json        the repository, as any static host serves it (packaging/nginx)
@@ -20,6 +20,7 @@
 //! GET DELETE /api/containers/build/{id}                     what became of it; ends it
 //! GET …/build/{id}/events  …/build/{id}/package             its log as it grows; the unsigned package
 //! GET /api/containers/builds                                the newest builds
+//! GET /api/rollouts  POST /api/rollouts/{app}/{version}/{move}  rollouts with a plan (only if the server steers them)
 //! GET /healthz                                              this node, its releases, and their expiry; 503 after the expiry
 //! ```
 //!
@@ -35,6 +36,7 @@
 //! reports, fleet, measures, traffic          reports of launchers, and the numbers of them and of this server
 //! admission, read_token, operators           who may see and do what, and the operators' page
 //! builds                                     packages of apps that are sent
+//! steering, conductor                        moves rollouts within their signed plans
 //! patches                                    packs, and packs on request
 //! state, repository                          what all requests share
 //! ```
@@ -51,6 +53,7 @@ mod admission;
 mod announcements;
 mod builds;
 mod compressed;
+mod conductor;
 mod documents;
 mod error;
 mod events;
@@ -76,6 +79,7 @@ mod reports;
 mod repository;
 mod serve;
 mod state;
+mod steering;
 mod traffic;
 mod updates;
 
@@ -96,12 +100,20 @@ pub use options::{ServerLimits, ServerOptions};
 pub(crate) use patches::ProjectMaker;
 pub use patches::{JobOutcome, Maker, Making};
 pub use serve::serve;
+pub(crate) use steering::Steering;
 
 /// The server's routes, without a socket, without checks of other nodes, and without regular looks
 /// at the repository (events need those). Reads the repository once, so that a wrong folder is
 /// reported before the first request.
 pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
     Ok(router(&ServerState::open(options, None, None)?))
+}
+
+/// The routes of rollouts.
+fn rollout_routes() -> Router<ServerState> {
+    Router::new()
+        .route("/api/rollouts", get(conductor::list))
+        .route("/api/rollouts/{app}/{version}/{move}", post(conductor::steer))
 }
 
 /// The routes of builds.
@@ -143,6 +155,8 @@ fn router(state: &ServerState) -> Router {
         routes
     };
     let routes = if state.builds.is_some() { routes.merge(build_routes()) } else { routes };
+    let steers = state.fleet.is_some() && state.options.steering.is_some();
+    let routes = if steers { routes.merge(rollout_routes()) } else { routes };
     routes
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || {

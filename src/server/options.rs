@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::patches::Making;
+use super::steering::Steering;
 use crate::fleet::Place;
 use crate::model::platform::AppName;
 use crate::publish::{BuildSettings, Lifetimes, Runtimes};
@@ -41,6 +42,8 @@ pub struct ServerOptions {
     pub fleet: Option<FleetOptions>,
     /// How builds are made on request; `None` if they are not. Only a server with a store has them.
     pub builds: Option<BuildOptions>,
+    /// How words about rollouts are signed; `None` if the server signs none.
+    pub steering: Option<Steering>,
     /// Limits on what a client may ask for.
     pub limits: ServerLimits,
 }
@@ -122,6 +125,7 @@ impl ServerOptions {
             making: None,
             fleet: None,
             builds: None,
+            steering: None,
             limits: ServerLimits::default(),
         }
     }

@@ -20,7 +20,7 @@ use crate::error_chain;
 use crate::model::release::SignedRelease;
 use crate::model::{ContainerId, Digest, Node, Patch, Release, SignedPatch};
 use crate::publish::KeyRole;
-use crate::trust::{PATCH_KEY, PATCHES_ROLE, RELEASE_KEY, RolePart, is_plain_name};
+use crate::trust::{PATCH_KEY, PATCHES_ROLE, RELEASE_KEY, ROLLOUT_ROLE, RolePart, is_plain_name};
 
 /// The role that delegates to all others, and holds the releases themselves in a repository from
 /// before there were roles for them.
@@ -127,6 +127,9 @@ impl Catalogue {
             let all_known = ends.iter().all(Option::is_some);
             expiries.push((KeyRole::Patches, patches_expire.filter(|_| all_known)));
         }
+        if let Some(words) = snapshot.path_of(&metadata, ROLLOUT_ROLE) {
+            expiries.push((KeyRole::Rollout, expiry_of(&words)));
+        }
         Ok(Some(Self {
             version,
             expires,
@@ -163,14 +166,19 @@ fn newest_root(metadata: &Path, known: Option<u64>) -> u64 {
 /// When the root `version` expires; `None` if it cannot be read. Clients will report that, and the
 /// server still serves the files below it.
 fn root_expiry(metadata: &Path, version: u64) -> Option<jiff::Timestamp> {
-    let path = metadata.join(format!("{version}.root.json"));
-    let root = read(&path).and_then(|bytes| parse::<Signed<Expiring>>(&path, &bytes));
-    root.inspect_err(|error| {
-        tracing::warn!(error = error_chain::line(error), "the root's end is not known")
-    })
-    .ok()?
-    .signed
-    .expires
+    expiry_of(&metadata.join(format!("{version}.root.json")))
+}
+
+/// Until when the signatures of a document hold, if it can be read.
+fn expiry_of(path: &Path) -> Option<jiff::Timestamp> {
+    let document = read(path).and_then(|bytes| parse::<Signed<Expiring>>(path, &bytes));
+    document
+        .inspect_err(|error| {
+            tracing::warn!(error = error_chain::line(error), "the end of a signature is not known")
+        })
+        .ok()?
+        .signed
+        .expires
 }
 
 /// The release that a target is, if it is one. Only this function knows how the publisher writes

@@ -33,7 +33,7 @@ use super::idle_timeout::WithIdleTimeout;
 use super::options::{BuildOptions, FleetOptions, ServerLimits, ServerOptions};
 use super::places::{Busy, ConnectionPlace, Places};
 use super::state::ServerState;
-use super::{events, health, node_checks, open_files, router};
+use super::{conductor, events, health, node_checks, open_files, router};
 use crate::fleet::Place;
 
 /// Serves the repository on `listener` until `shutdown` is ready. Then it accepts no more
@@ -66,6 +66,7 @@ pub async fn serve(
     };
     let looking = tokio::spawn(events::keep_looking(shared.clone()));
     let reminding = tokio::spawn(health::keep_reminding(shared.clone()));
+    let conducting = tokio::spawn(conductor::keep_conducting(shared.clone()));
     connections(&shared, listener, shutdown).await;
     if shared.builds.is_some() {
         let shared = shared.clone();
@@ -75,6 +76,7 @@ pub async fn serve(
     }
     looking.abort();
     reminding.abort();
+    conducting.abort();
     if let Some(checks) = checks {
         checks.abort();
     }

@@ -26,6 +26,7 @@ mod role_names;
 mod search;
 mod source;
 mod state;
+mod words;
 mod workflow;
 
 use std::path::PathBuf;
@@ -46,10 +47,11 @@ use release_roles::Interest;
 pub use repository::Repository;
 use repository::has_release;
 pub(crate) use repository::{LAUNCHER_KEY, RELEASE_KEY};
-pub(crate) use role_names::{PATCHES_ROLE, ReleaseKind, RolePart};
+pub(crate) use role_names::{PATCHES_ROLE, ROLLOUT_ROLE, ReleaseKind, RolePart, WORD_SUFFIX};
 pub use source::MetadataSource;
 use source::encoded;
 use state::{StateFolder, StoredMetadata};
+pub(crate) use words::SignedWord;
 pub use workflow::Freshness;
 use workflow::{Documents, Trusted};
 

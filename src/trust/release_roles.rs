@@ -59,7 +59,9 @@ impl Interest {
     }
 
     fn includes(&self, role: &str, part: RolePart) -> bool {
-        let Some(kind) = &self.kind else { return true };
+        let Some(kind) = self.kind.as_ref().filter(|_| part != RolePart::Words) else {
+            return true;
+        };
         match self.extent {
             Extent::Offered => part != RolePart::History && role == kind.role(part),
             Extent::AllChannels if part == RolePart::Patches => role == kind.role(part),
@@ -71,7 +73,7 @@ impl Interest {
     /// Whether a load fails without this role.
     fn requires(&self, role: &str, part: RolePart) -> bool {
         let is_mine = self.kind.as_ref().is_none_or(|kind| role == kind.role(part));
-        is_mine && part != RolePart::Patches && self.extent != Extent::Available
+        is_mine && part.holds_releases() && self.extent != Extent::Available
     }
 }
 
@@ -82,7 +84,8 @@ pub(super) struct WantedRole<'a> {
     role: &'a DelegatedRole,
     file: Option<&'a MetaFile>,
     pub(super) part: RolePart,
-    /// Whether there is no repository without it. Packs only save bytes.
+    /// Whether there is no repository without it. Packs only save bytes, and without words a
+    /// rollout stays where the offline keys left it.
     pub(super) is_required: bool,
     /// Whether it is left out when it has expired, and the others still count.
     pub(super) is_dispensable: bool,
@@ -103,8 +106,13 @@ pub(super) fn wanted<'a>(
         }
         RolePart::of(&role.name).filter(|part| interest.includes(&role.name, *part))
     };
+    // A list of packs is there from the first pack on, and the words from the first one.
+    let is_there = |role: &DelegatedRole, part: RolePart| {
+        part.holds_releases() || snapshot.0.meta.contains_key(&format!("{}.json", role.name))
+    };
     let roles = delegations.roles.iter().filter_map(|role| Some((role, part_of(role)?)));
     roles
+        .filter(|(role, part)| is_there(role, *part))
         .map(|(role, part)| {
             let is_required = interest.requires(&role.name, part);
             let is_other_channel = !is_required && interest.extent == Extent::AllChannels;
@@ -114,7 +122,7 @@ pub(super) fn wanted<'a>(
                 file: snapshot.0.meta.get(&format!("{}.json", role.name)),
                 part,
                 is_required,
-                is_dispensable: part == RolePart::Patches || is_other_channel,
+                is_dispensable: !part.holds_releases() || is_other_channel,
             }
         })
         .collect()
@@ -194,7 +202,7 @@ mod tests {
     fn a_check_reads_its_own_offer_and_packs_alone() {
         let interest = Interest::of(kind("sample", "stable"));
         let reads = |interest: &Interest, kind: &ReleaseKind| {
-            RolePart::ALL.map(|part| interest.includes(&kind.role(part), part))
+            RolePart::OF_A_KIND.map(|part| interest.includes(&kind.role(part), part))
         };
         assert_eq!(reads(&interest, &kind("sample", "stable")), [true, false, true]);
         for other in [kind("sample", "beta"), kind("sampler", "stable"), kind("a.sample", "stable")]

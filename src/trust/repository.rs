@@ -16,9 +16,12 @@ use super::patches;
 use super::release_roles::{may_name, offers};
 use super::role_names::{ReleaseKind, RolePart, kind_in_name};
 use super::source::{MetadataSource, within};
+use super::words::{self, SignedWord};
 use super::workflow::{Documents, RoleDocument};
 use crate::hedge::{Hedge, Received};
+use crate::model::audience::Words;
 use crate::model::launcher::MAX_LAUNCHER_BYTES;
+use crate::model::platform::AppName;
 use crate::model::release::{DocumentLocation, MAX_DOCUMENT_BYTES, SignedRelease};
 use crate::model::{Digest, Launcher, Release, SignedLauncher, SignedPatch};
 
@@ -38,6 +41,9 @@ pub struct Repository {
     /// Launchers, ordered by target name.
     #[serde(default)]
     pub launchers: Vec<SignedLauncher>,
+    /// Moves of rollouts within the plans that their releases have, ordered by target name.
+    #[serde(default)]
+    pub words: Vec<SignedWord>,
     /// When the first of the roles that say what may be installed expires.
     pub expires: Timestamp,
     /// When the role for patches expires; `None` if there is no such role, or if it cannot be used.
@@ -84,14 +90,17 @@ pub struct Target {
 impl Repository {
     pub(super) fn new(root: &Root, documents: &Documents) -> Self {
         let Documents { timestamp, snapshot, targets, roles, lacks_history } = documents;
-        let is_list = |role: &&RoleDocument| role.part == RolePart::Patches;
-        let lists: Vec<&RoleDocument> = roles.iter().filter(is_list).collect();
-        let lists_of_releases = roles.iter().filter(|role| !is_list(role));
+        let of_part = |part| roles.iter().filter(move |role| role.part == part);
+        let lists: Vec<&RoleDocument> = of_part(RolePart::Patches).collect();
+        let lists_of_releases = roles.iter().filter(|role| role.part.holds_releases());
         let was_read = |name: &str| roles.iter().any(|role| role.name == name);
         let mut repository = Self {
             releases: Vec::new(),
             patches: Vec::new(),
             launchers: Vec::new(),
+            words: of_part(RolePart::Words)
+                .flat_map(|role| words::words(&targets.signed, &role.document.signed))
+                .collect(),
             patches_expire: lists.iter().map(|list| list.document.signed.expires).min(),
             lacks_history: *lacks_history,
             others: offers(&targets.signed)
@@ -167,6 +176,12 @@ impl Repository {
             }
             Err(reason) => tracing::warn!("the target {name:?} is left out: {reason}"),
         }
+    }
+
+    /// The words about an app's versions.
+    pub fn words_of(&self, app: &AppName) -> Words {
+        let mine = self.words.iter().filter(|signed| signed.app == *app);
+        mine.map(|signed| (signed.version.clone(), signed.word)).collect()
     }
 
     /// A target by name, for example a release's notes; `None` if no signed metadata names it.

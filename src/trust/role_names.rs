@@ -11,6 +11,11 @@ use crate::model::release::Release;
 /// the targets role.
 pub(crate) const PATCHES_ROLE: &str = "patches";
 
+/// The name of the delegated role that moves rollouts within the plans that the offline keys signed.
+pub(crate) const ROLLOUT_ROLE: &str = "rollout";
+/// How the names of its targets end.
+pub(crate) const WORD_SUFFIX: &str = ".rollout";
+
 /// What a role of a kind of release holds; the role's name ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum RolePart {
@@ -20,16 +25,26 @@ pub(crate) enum RolePart {
     History,
     /// Patch packs to releases that are offered.
     Patches,
+    /// Moves of rollouts: one role for the whole repository.
+    Words,
 }
 
 impl RolePart {
-    /// All of them, in the order in which a search visits them.
-    pub(crate) const ALL: [Self; 3] = [Self::Offer, Self::History, Self::Patches];
+    /// Those that each kind of release has, in the order in which a search visits them.
+    pub(crate) const OF_A_KIND: [Self; 3] = [Self::Offer, Self::History, Self::Patches];
 
     /// The part that the role of this name holds; `None` for any other role.
     pub(crate) fn of(role: &str) -> Option<Self> {
+        if role == ROLLOUT_ROLE {
+            return Some(Self::Words);
+        }
         let (_, ending) = role.rsplit_once('.')?;
-        Self::ALL.into_iter().find(|part| part.ending() == ending)
+        Self::OF_A_KIND.into_iter().find(|part| part.ending() == ending)
+    }
+
+    /// Whether nothing can be offered without it.
+    pub(crate) const fn holds_releases(self) -> bool {
+        matches!(self, Self::Offer | Self::History)
     }
 
     const fn ending(self) -> &'static str {
@@ -37,6 +52,7 @@ impl RolePart {
             Self::Offer => "offer",
             Self::History => "history",
             Self::Patches => PATCHES_ROLE,
+            Self::Words => ROLLOUT_ROLE,
         }
     }
 }
@@ -102,7 +118,8 @@ mod tests {
         assert_eq!(kind_in_name(&role).unwrap(), ["sample", "stable", "Linux_x86_64"]);
         let dotted = kind("org.example.sample", "stable").role(RolePart::History);
         assert_eq!(kind_in_name(&dotted).unwrap()[0], "org.example.sample");
-        for other in ["patches", "offer", "role1", "a.b.offers", ""] {
+        assert_eq!(RolePart::of("rollout"), Some(RolePart::Words));
+        for other in ["patches", "a.b.rollout", "offer", "role1", "a.b.offers", ""] {
             assert_eq!(RolePart::of(other), None, "{other}");
         }
     }

@@ -275,7 +275,7 @@ impl Documents {
     ) -> Result<(), Refusal> {
         not_expired("root", root.expires, now, Freshness::Required)?;
         not_expired("targets", self.targets.signed.expires, now, Freshness::Required)?;
-        for role in self.roles.iter().filter(|role| role.part != RolePart::Patches) {
+        for role in self.roles.iter().filter(|role| role.part.holds_releases()) {
             not_expired("targets", role.document.signed.expires, now, Freshness::Required)?;
         }
         not_expired("timestamp", self.timestamp.signed.expires(), now, freshness)?;

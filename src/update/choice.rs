@@ -57,7 +57,7 @@ impl Facts {
             platform: Platform::current(),
             channel: environment.channel(),
             system: if asks { host::system_versions() } else { SystemVersions::default() },
-            words: Words::new(),
+            words: repository.words_of(&environment.settings.app),
             unwanted: aside.into_iter().chain(unusable.iter().cloned()).collect(),
             unusable,
         }

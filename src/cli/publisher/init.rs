@@ -301,7 +301,7 @@ fn tell(project: &Project, offline: &Path, version: &str, say: &Say) {
     line(
         "",
         &keys,
-        "snapshot-*.pem, timestamp-*.pem and patches-*.pem are what a server and its timer need",
+        "snapshot-*.pem, timestamp-*.pem, patches-*.pem and rollout-*.pem are what a server and its timer need",
     );
     if settings.nodes.is_empty() {
         say.line("note: without --node launchers look at http://127.0.0.1:8080/, where `kuzflow serve` answers on this computer. Before you");

@@ -13,6 +13,7 @@ use super::shared::{offered, upload};
 use crate::app::Ending;
 use crate::host;
 use crate::model::Version;
+use crate::model::rollout_move::RolloutMove;
 use crate::model::rollout_plan::RolloutPlan;
 use crate::publish::transaction::when_free;
 use crate::publish::{Keyring, Project, RolloutChange, Transaction};
@@ -50,6 +51,10 @@ struct Change {
     /// Older installations pass through it before they are offered a newer release.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     watershed: Option<bool>,
+    /// Halt, resume, or open the next stage within its plan, with the key of the role rollout and the
+    /// other online keys alone, as a server with --steer does: halt, resume or next.
+    #[arg(long, value_name = "MOVE")]
+    online: Option<RolloutMove>,
 }
 
 impl Change {
@@ -70,9 +75,33 @@ impl Change {
 /// Changes the share, or halts a release.
 pub(super) fn rollout(arguments: &RolloutArguments, say: &Say) -> Result<Ending, VerbError> {
     let (project, keyring) = arguments.place.open()?;
+    if let Some(wanted) = arguments.change.online {
+        let ending = move_rollout((&project, &keyring), &arguments.version, wanted, say)?;
+        return Ok(renew::warn_after(&project, ending));
+    }
     let change = arguments.change.read()?;
     let ending = change_release((&project, &keyring), &arguments.version, &change, say)?;
     Ok(renew::warn_after(&project, ending))
+}
+
+/// Signs a word about a rollout.
+fn move_rollout(
+    (project, keyring): (&Project, &Keyring),
+    version: &Version,
+    wanted: RolloutMove,
+    say: &Say,
+) -> Result<Ending, VerbError> {
+    let (transaction, word) = when_free(PUBLISHER_LOCK_TIMEOUT, || {
+        let about = (&project.settings().app, version);
+        project.move_rollout(about, wanted, keyring, host::now())
+    })?;
+    if let Some(word) = word {
+        let halted = if word.halted { ", halted" } else { "" };
+        say.line(&format!("{version}: word {}, stage {}{halted}", word.sequence, word.stage + 1));
+    }
+    let ending = finish(transaction, say, "rollout changed")?;
+    upload::tell_next(project, say);
+    Ok(ending)
 }
 
 /// Signs a change of a release, and tells how it stands then.

@@ -28,7 +28,8 @@ Example: kuzflow rotate --repo my-app --replace timestamp --replace snapshot
 pub(super) struct RotateArguments {
     #[command(flatten)]
     place: RepositoryPlace,
-    /// Give this role new keys: root, targets, snapshot, timestamp or patches.
+    /// Give this role new keys: root, targets, snapshot, timestamp, patches or rollout. A
+    /// repository from before there was the role rollout gets it so.
     #[arg(long, value_name = "ROLE", value_parser = role)]
     replace: Vec<KeyRole>,
     /// How many root keys to make, with `--replace root`; as many as there are if absent.

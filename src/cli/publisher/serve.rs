@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::shared::VerbError;
@@ -17,13 +17,16 @@ use crate::app::streams::write_line;
 use crate::fleet::Place;
 use crate::publish::package::Effort;
 use crate::publish::{Keyring, Project};
-use crate::server::{self, BuildOptions, FleetOptions, Making, ProjectMaker, ServerOptions};
+use crate::server::{
+    self, BuildOptions, FleetOptions, Making, ProjectMaker, ServerOptions, Steering,
+};
 
 /// The regions that launchers know.
 const REGIONS: [&str; 4] = ["Asia-Pacific", "Europe", "Americas", "Global"];
 
 /// The arguments of `kuzflow serve`.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("signing").args(["make_patches", "steer"]).multiple(true))]
 pub(super) struct ServeArguments {
     /// The publisher's folder or a repository; the folder in or around the current one if absent.
     #[arg(long, value_name = "DIR")]
@@ -84,8 +87,12 @@ pub(super) struct ServeArguments {
     /// How many packs are made at the same time.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "make_patches", value_parser = clap::value_parser!(u8).range(1..=16))]
     workers: u8,
+    /// Move rollouts within the plans that are signed with their releases: by what launchers report,
+    /// and by requests with a token for operators. Needs the publisher's folder with its online keys.
+    #[arg(long, requires = "data")]
+    steer: bool,
     /// More folders with keys.
-    #[arg(long, value_name = "DIR", requires = "make_patches")]
+    #[arg(long, value_name = "DIR", requires = "signing")]
     keys: Vec<PathBuf>,
 }
 
@@ -99,12 +106,19 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
     let mut options = ServerOptions::new(repository);
     // A repository without its publisher's folder is served as well. Settings with a mistake are an
     // error.
-    let has_project = arguments.make_patches || folder.join("kuzflow.toml").exists();
+    let has_project =
+        arguments.make_patches || arguments.steer || folder.join("kuzflow.toml").exists();
     let project = has_project.then(|| Project::open(&folder)).transpose()?;
     if let Some(project) = &project {
         options.fallback = project.settings().fallback.clone();
         options.lifetimes = project.settings().lifetimes;
-        options.making = arguments.make_patches.then(|| making(project, &arguments));
+        options.making = arguments
+            .make_patches
+            .then(|| making(project, &arguments, keyring(project, &arguments)));
+        options.steering = arguments.steer.then(|| Steering {
+            folder: project.folder().to_owned(),
+            keyring: Arc::new(keyring(project, &arguments)),
+        });
     }
     options.fleet = fleet(&arguments);
     options.builds = builds(&arguments, project.as_ref());
@@ -184,15 +198,24 @@ fn check_repository(options: &ServerOptions) -> Result<(), VerbError> {
         let hint = "name the folder that `kuzflow init` made, or the repository in it, with --repo";
         return Err(format!("there is no repository in {}; {hint}", folder.display()).into());
     }
-    let without_making =
-        ServerOptions { making: None, fleet: None, builds: None, ..options.clone() };
+    let without_making = ServerOptions {
+        making: None,
+        fleet: None,
+        builds: None,
+        steering: None,
+        ..options.clone()
+    };
     server::app(&without_making).map(|_| ()).map_err(VerbError::from)
 }
 
-/// The settings for making packs in this publisher's folder.
-fn making(project: &Project, arguments: &ServeArguments) -> Making {
+/// The keys that this server signs with.
+fn keyring(project: &Project, arguments: &ServeArguments) -> Keyring {
     let folders = arguments.keys.iter().cloned().chain([project.keys_folder()]);
-    let keyring = Keyring::new(folders).with_passwords(ask);
+    Keyring::new(folders).with_passwords(ask)
+}
+
+/// The settings for making packs in this publisher's folder.
+fn making(project: &Project, arguments: &ServeArguments, keyring: Keyring) -> Making {
     let workers = usize::from(arguments.workers);
     let threads = (Effort::default().threads / workers).max(1);
     Making {

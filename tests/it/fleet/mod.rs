@@ -3,6 +3,7 @@
 //! ```text
 //! way       one update, from the launcher's queue to the numbers      switches   who wants reports
 //! survival  a server that is killed under load                        access     tokens and the audit
+//! rollouts  a server that moves them within their plans
 //! page      the operators' page                                       monitoring alert rules and board
 //! builds    an app goes up, a package comes down
 //! ```
@@ -11,6 +12,7 @@ mod access;
 mod builds;
 mod monitoring;
 mod page;
+mod rollouts;
 mod survival;
 mod switches;
 mod way;

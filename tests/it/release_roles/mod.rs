@@ -6,6 +6,7 @@ mod bytes;
 #[cfg(target_os = "linux")]
 mod conversion;
 mod thief;
+mod words;
 
 use jiff::Timestamp;
 use kuzflow::testing::publish::{

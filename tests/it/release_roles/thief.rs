@@ -11,7 +11,7 @@ use super::*;
 use crate::support::client::next;
 use crate::support::published::{Mirror, forge};
 
-fn version_of(mirror: &Mirror, role: &str) -> NonZeroU64 {
+pub(super) fn version_of(mirror: &Mirror, role: &str) -> NonZeroU64 {
     mirror_snapshot(mirror).signed.meta[&format!("{role}.json")].version
 }
 
@@ -21,7 +21,13 @@ fn document(mirror: &Mirror, role: &str) -> Signed<Targets> {
 
 /// Puts another document of a role in place, signed with the keys of `signer`, under a new snapshot
 /// and timestamp.
-fn put(mirror: &mut Mirror, publisher: &Publisher, role: &str, mut new: Targets, signer: &str) {
+pub(super) fn put(
+    mirror: &mut Mirror,
+    publisher: &Publisher,
+    role: &str,
+    mut new: Targets,
+    signer: &str,
+) {
     new.version = next(version_of(mirror, role));
     let version = new.version;
     let signed = forge(new, &publisher.key_files(signer));
@@ -31,7 +37,7 @@ fn put(mirror: &mut Mirror, publisher: &Publisher, role: &str, mut new: Targets,
 }
 
 /// Makes the snapshot name this version of a role's document.
-fn rename(mirror: &mut Mirror, publisher: &Publisher, role: &str, version: NonZeroU64) {
+pub(super) fn rename(mirror: &mut Mirror, publisher: &Publisher, role: &str, version: NonZeroU64) {
     let mut snapshot: Signed<Snapshot> = mirror_snapshot(mirror);
     snapshot.signed.version = next(snapshot.signed.version);
     snapshot.signed.meta.get_mut(&format!("{role}.json")).unwrap().version = version;
