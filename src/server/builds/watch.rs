@@ -171,7 +171,8 @@ fn limited(words: &[OsString], _limits: Limits) -> Command {
     command
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
