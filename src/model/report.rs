@@ -372,7 +372,7 @@ mod tests {
             ("nodes", nodes.into()),
             ("nodes", serde_json::json!([{"node": long}])),
             ("nodes", serde_json::json!([{"node": "a", "bytes": 1}, {"node": "a", "bytes": 1}])),
-            ("nodes", serde_json::json!([{"node": "a", "faults": FAULTS + 1}])),
+            ("nodes", serde_json::json!([{"node": "a", "faults": 1 + FAULTS}])),
             ("region", "a\u{202e}b".into()),
         ] {
             assert!(with(key, value.clone()).is_err(), "{key} {value}");
