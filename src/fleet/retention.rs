@@ -88,6 +88,9 @@ async fn delete_old(store: &Store, now: i64) -> Result<(), FleetError> {
     Ok(())
 }
 
+/// App, channel, platform, version, region, kind and detail of a row of `counts`, and its sums.
+type CountsRow = (String, String, String, String, String, String, String, i64, i64, i64, i64);
+
 /// Adds one old hour of each table to the hour 0. Who deletes a row adds it, so several servers may do
 /// it side by side. Returns how many rows were added.
 async fn sum_up(store: &Store, before: i64) -> Result<usize, FleetError> {
@@ -95,7 +98,7 @@ async fn sum_up(store: &Store, before: i64) -> Result<usize, FleetError> {
     let kinds = |text: String| Cow::Owned(text);
     on!(&store.database, pool, Kind => {
         let mut transaction = pool.begin().await.map_err(failed())?;
-        let old: Vec<(String, String, String, String, String, String, String, i64, i64, i64, i64)> = sqlx::query_as(
+        let old: Vec<CountsRow> = sqlx::query_as(
             "DELETE FROM counts WHERE hour = (SELECT MIN(hour) FROM counts WHERE hour > 0 AND hour < $1) \
              RETURNING app, channel, platform, version, region, kind, detail, n, bytes, full_bytes, milliseconds",
         )

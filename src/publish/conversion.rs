@@ -122,7 +122,11 @@ fn refuse_old_launchers(current: &Current, days: u32, now: Time) -> Result<(), P
                 release.minimum_launcher.as_ref().is_some_and(|it| *it >= FIRST_READER);
             if !has_reader || now.duration_since(release.published) < since {
                 let container: ContainerId = release.container.clone();
-                return Err(PublishError::OldLaunchers { container, launcher: FIRST_READER, days });
+                return Err(PublishError::OldLaunchers {
+                    container: Box::new(container),
+                    launcher: Box::new(FIRST_READER),
+                    days,
+                });
             }
         }
     }

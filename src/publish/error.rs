@@ -181,9 +181,9 @@ pub enum PublishError {
     )]
     OldLaunchers {
         /// The offered release that an old launcher can install.
-        container: ContainerId,
+        container: Box<ContainerId>,
         /// The first version that reads the new form.
-        launcher: Version,
+        launcher: Box<Version>,
         /// How long installations get for a newer launcher.
         days: u32,
     },
