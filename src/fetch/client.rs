@@ -2,9 +2,10 @@
 //!
 //! It speaks HTTP/1.1 only, so that each request has its own connection. Bytes arrive as the node
 //! stores them; only JSON documents may come compressed. The client follows few redirects, and
-//! never one from https to http. It takes proxies from the environment.
+//! never one from https to http; what is sent follows none. It takes proxies from the environment.
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -71,28 +72,27 @@ pub struct Client {
     http: reqwest::Client,
     /// For peers: past every proxy, and without redirects.
     local: reqwest::Client,
-    document_silence: Duration,
+    /// For what is sent: without redirects. Few launchers send anything, so it is made when it is
+    /// needed.
+    sending: Arc<OnceLock<reqwest::Client>>,
+    options: ClientOptions,
 }
 
 impl Client {
     /// A client with the given limits.
     pub fn new(options: &ClientOptions) -> Result<Self, FetchError> {
-        let builder = || {
-            let builder =
-                plain().redirect(Policy::custom(follow)).connect_timeout(options.connect_time);
-            match &options.proxy {
-                Some(proxy) => Ok(builder.proxy(reqwest::Proxy::all(proxy.clone())?)),
-                None => Ok(builder),
-            }
-        };
-        let http = https::client(builder).map_err(FetchError::Setup)?;
-        Ok(Self { http, local: local()?, document_silence: options.document_silence })
+        let http = remote(options, || Policy::custom(follow))?;
+        let (sending, options) = (Arc::default(), options.clone());
+        Ok(Self { http, local: local()?, sending, options })
     }
 
     /// A client for peers alone: it sends all requests directly.
     pub fn for_peers_only() -> Result<Self, FetchError> {
         let local = local()?;
-        Ok(Self { http: local.clone(), local, document_silence: PEER_CONNECT_TIMEOUT })
+        let sending = Arc::new(OnceLock::from(local.clone()));
+        let options =
+            ClientOptions { document_silence: PEER_CONNECT_TIMEOUT, ..ClientOptions::default() };
+        Ok(Self { http: local.clone(), local, sending, options })
     }
 
     /// Fetches a small document of at most `limit` bytes, also where the node names no length. The
@@ -140,13 +140,13 @@ impl Client {
     ) -> Result<Bytes, Failed> {
         let late = |_| FetchError::TimedOut {
             url: redacted(url),
-            seconds: self.document_silence.as_secs(),
+            seconds: self.options.document_silence.as_secs(),
         };
         let mut request = self.http.get(url.clone());
         if compressed {
             request = request.header(ACCEPT_ENCODING, GZIP);
         }
-        let response = tokio::time::timeout(self.document_silence, request.send()).await;
+        let response = tokio::time::timeout(self.options.document_silence, request.send()).await;
         let response = response.map_err(late)?.map_err(|source| http(url, source))?;
         if let Err(error) = check_status(url, response.status()) {
             return Err(Failed {
@@ -154,23 +154,32 @@ impl Client {
                 retry_after: super::response::retry_after(response.headers()),
             });
         }
-        Ok(read(response, url, limit, self.document_silence, arrived).await?)
+        Ok(read(response, url, limit, self.options.document_silence, arrived).await?)
     }
 
     /// Sends JSON, and returns the answer, whatever its status, with at most `limit` bytes of its
-    /// body. One try: the caller decides about others.
+    /// body. One try: the caller decides about others. What is sent is for this address alone, so a
+    /// redirect is an answer like any other.
     pub(crate) async fn post_json(
         &self,
         url: &Url,
         json: Vec<u8>,
         limit: u64,
     ) -> Result<Posted, FetchError> {
-        let request = self.http.post(url.clone()).header(CONTENT_TYPE, JSON).body(json);
+        let request = self.sending()?.post(url.clone()).header(CONTENT_TYPE, JSON).body(json);
         let response = request.send().await.map_err(|source| http(url, source))?;
         let status = response.status().as_u16();
         let retry_after = super::response::retry_after(response.headers());
-        let body = read(response, url, limit, self.document_silence, &|_| {}).await?;
+        let body = read(response, url, limit, self.options.document_silence, &|_| {}).await?;
         Ok(Posted { status, retry_after, body })
+    }
+
+    fn sending(&self) -> Result<&reqwest::Client, FetchError> {
+        if let Some(http) = self.sending.get() {
+            return Ok(http);
+        }
+        let http = remote(&self.options, Policy::none)?;
+        Ok(self.sending.get_or_init(|| http))
     }
 
     /// Opens a stream of server-sent events. `last` is the id of the last event that was received.
@@ -183,9 +192,9 @@ impl Client {
         }
         let late = |_| FetchError::TimedOut {
             url: redacted(url),
-            seconds: self.document_silence.as_secs(),
+            seconds: self.options.document_silence.as_secs(),
         };
-        let response = tokio::time::timeout(self.document_silence, request.send()).await;
+        let response = tokio::time::timeout(self.options.document_silence, request.send()).await;
         let response = response.map_err(late)?.map_err(|source| http(url, source))?;
         check_status(url, response.status())?;
         let kind = response
@@ -240,6 +249,21 @@ impl Client {
             .await
             .map_err(|_| FetchError::TimedOut { url: redacted(url), seconds: time.as_secs() })?
     }
+}
+
+/// A client for servers anywhere.
+fn remote(
+    options: &ClientOptions,
+    redirects: impl Fn() -> Policy,
+) -> Result<reqwest::Client, FetchError> {
+    let builder = || {
+        let builder = plain().redirect(redirects()).connect_timeout(options.connect_time);
+        match &options.proxy {
+            Some(proxy) => Ok(builder.proxy(reqwest::Proxy::all(proxy.clone())?)),
+            None => Ok(builder),
+        }
+    };
+    https::client(builder).map_err(FetchError::Setup)
 }
 
 fn local() -> Result<reqwest::Client, FetchError> {

@@ -47,6 +47,8 @@ pub(crate) enum Happening {
     Up(Version),
     /// The app did not come up in `from`; `to` is active again.
     RolledBack { from: Version, to: Version, failure: LaunchFailure },
+    /// A version that is installed could not become the active one.
+    NotSwitched { to: Version, problem: ProblemKind },
     /// An update failed, or, without one, a check.
     Failed { way: Option<Way>, problem: ProblemKind, nodes: Vec<ReportedNode> },
     /// The version in use.
@@ -59,6 +61,12 @@ impl Happening {
         if was_recalled { Self::Recalled(version) } else { Self::Switched(version) }
     }
 
+    /// A switch that failed; `None` if it only waits for another launcher or for the app.
+    pub(crate) fn not_switched(to: &Version, problem: &Problem) -> Option<Self> {
+        let waits = matches!(problem.kind, ProblemKind::Busy | ProblemKind::VersionInUse);
+        (!waits).then(|| Self::NotSwitched { to: to.clone(), problem: problem.kind })
+    }
+
     pub(crate) const fn kind(&self) -> ReportKind {
         match self {
             Self::Offered(_) => ReportKind::Offered,
@@ -68,7 +76,7 @@ impl Happening {
             Self::Switched(_) | Self::Recalled(_) => ReportKind::Switched,
             Self::Up(_) => ReportKind::Up,
             Self::RolledBack { .. } => ReportKind::RolledBack,
-            Self::Failed { .. } => ReportKind::Failed,
+            Self::NotSwitched { .. } | Self::Failed { .. } => ReportKind::Failed,
             Self::Active(_) => ReportKind::Active,
         }
     }
@@ -82,6 +90,7 @@ impl Happening {
             | Self::Recalled(version)
             | Self::Up(version)
             | Self::Active(version) => Some(version),
+            Self::NotSwitched { to, .. } => Some(to),
             Self::RolledBack { from, .. } => Some(from),
             Self::Failed { way: None, .. } => None,
         }

@@ -185,6 +185,7 @@ fn complete(report: &mut Report, happening: &Happening) {
             report.problem = Some(problem_word(*problem));
             report.nodes.clone_from(nodes);
         }
+        Happening::NotSwitched { problem, .. } => report.problem = Some(problem_word(*problem)),
         Happening::RolledBack { failure, .. } => {
             report.reason = Some(failure_word(failure).to_owned());
             if let LaunchFailure::Crashed { status } = failure {
@@ -206,7 +207,7 @@ mod tests {
 
     use super::super::happening::{Download, Way};
     use super::*;
-    use crate::messages::protocol::ProblemKind;
+    use crate::messages::protocol::{Problem, ProblemKind};
     use crate::model::plan::UpdateStrategy;
     use crate::model::report::ReportedNode;
 
@@ -296,6 +297,32 @@ mod tests {
             for happening in [failed(None), Happening::Active(version("1.0.0"))] {
                 assert_eq!(launcher.report(&happening).is_some(), is_reported, "{happening:?}");
             }
+        }
+    }
+
+    #[test]
+    fn an_update_that_fails_at_the_switch_is_reported_and_the_switch_of_a_person_is_not() {
+        let mut launcher = Launcher::new();
+        let problem = |kind| Problem { kind, subject: "/a/path".to_owned(), chain: Vec::new() };
+        let failed = |kind| Happening::not_switched(&version("2.0.0"), &problem(kind));
+        let migration = failed(ProblemKind::MigrationFailed).unwrap();
+        assert_eq!(launcher.report(&migration), None, "a person has chosen an installed version");
+        let update = launcher.report(&Happening::Offered(way())).unwrap().update;
+        launcher.report(&Happening::Installed(way()));
+        for (kind, word) in [
+            (ProblemKind::MigrationFailed, "migration_failed"),
+            (ProblemKind::DataTooNew, "data_too_new"),
+            (ProblemKind::DiskFull, "disk_full"),
+        ] {
+            let report = launcher.report(&failed(kind).unwrap()).unwrap();
+            assert_eq!((report.kind, report.problem.as_deref()), (ReportKind::Failed, Some(word)));
+            assert_eq!((&report.update, report.from), (&update, Some(version("1.0.0"))));
+            assert_eq!((report.to, report.way), (Some(version("2.0.0")), None));
+        }
+        // It goes on: the next try switches.
+        assert_eq!(launcher.report(&Happening::Switched(version("2.0.0"))).unwrap().update, update);
+        for waits in [ProblemKind::Busy, ProblemKind::VersionInUse] {
+            assert_eq!(failed(waits), None);
         }
     }
 

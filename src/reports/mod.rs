@@ -35,8 +35,8 @@ use crate::model::report::{Report, label};
 use crate::store::{Home, StoreError};
 use crate::{mutex, threads};
 
-/// What is remembered is read, changed and written by one thread at a time. Another launcher of this
-/// home may do the same: then a step may be reported twice, and the server counts it once.
+/// What is remembered is read, changed, written and deleted by one thread at a time. Another launcher
+/// of this home may do the same: then a step may be reported twice, and the server counts it once.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Whether the publisher wants reports, and the user has certainly left them on. Where that cannot
@@ -51,20 +51,39 @@ pub(crate) fn is_on(environment: &Environment) -> bool {
 }
 
 /// Turns the user's switch. What waits is deleted when it is turned off, and with it the numbers
-/// that stand for this installation.
+/// that stand for this installation. So it is when it is turned on again: another launcher may have
+/// written a last report with the old numbers meanwhile.
 pub(crate) fn turn(home: &Home, on: bool) -> Result<(), StoreError> {
     home.create()?;
+    let _alone = mutex::lock(&ONE_AT_A_TIME);
     let mut state = home.state()?;
-    state.reports_off = !on;
+    let were_off = std::mem::replace(&mut state.reports_off, !on);
     home.set_state(&state)?;
-    if !on {
+    if !on || were_off {
         Queue::of(home).clear()?;
     }
     Ok(())
 }
 
+/// Deletes what waits, if the publisher wants no reports, or the user has switched them off.
+pub(crate) fn remove_unwanted(environment: &Environment) {
+    let _alone = mutex::lock(&ONE_AT_A_TIME);
+    let settings = &environment.settings;
+    let is_off = |home: &Home| {
+        home.stored_state().is_ok_and(|state| state.is_some_and(|state| state.reports_off))
+    };
+    let is_wanted = settings.reports.address(settings.api.as_ref()).is_some();
+    if (!is_wanted || is_off(&environment.home))
+        && let Err(error) = Queue::of(&environment.home).clear()
+    {
+        tracing::info!(error = error_chain::line(&error), "reports that nobody wants stay");
+    }
+}
+
 /// Puts a report of what happened into the queue, if reports are wanted and it is worth one.
 pub(crate) fn record(environment: &Environment, happening: &Happening) {
+    let _alone = mutex::lock(&ONE_AT_A_TIME);
+    // Nobody switches them off until it is written.
     if !is_on(environment) {
         return;
     }
@@ -85,7 +104,6 @@ pub(crate) fn record_soon(environment: &Arc<Environment>, happening: Happening) 
 }
 
 fn try_to_record(environment: &Environment, happening: &Happening) -> Result<(), FileError> {
-    let _alone = mutex::lock(&ONE_AT_A_TIME);
     let queue = Queue::of(&environment.home);
     let mut memory: Memory = queue.memory();
     let settings = &environment.settings;
@@ -109,6 +127,12 @@ pub(crate) fn waiting(home: &Home) -> Vec<Report> {
     Queue::of(home).waiting().into_iter().map(|waiting| waiting.report).collect()
 }
 
+/// Makes every report wait, as a disk does that is busy.
+#[cfg(test)]
+pub(crate) fn hold() -> std::sync::MutexGuard<'static, ()> {
+    mutex::lock(&ONE_AT_A_TIME)
+}
+
 /// 128 random bits. Where the system has none, those of the program's own generator: the numbers
 /// must differ, nothing is protected by them.
 fn random() -> u128 {
@@ -118,3 +142,6 @@ fn random() -> u128 {
         Err(_) => fastrand::u128(..),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

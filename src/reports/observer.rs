@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::happening::{Download, Happening, Way, is_worth_a_report};
 use crate::messages::protocol::{Event, Phase, Problem, Progress};
 use crate::model::Offer;
+use crate::model::plan::UpdateStrategy;
 use crate::model::report::ReportedNode;
 use crate::model::transfer::{NodeFault, PEER_ID_PREFIX, PEER_REGION};
 
@@ -60,8 +61,9 @@ impl Observer {
             // The list comes after each change of the installed versions.
             Event::Installed { versions, .. } => {
                 let is_there = |update: &UpdateSeen| {
-                    update.fetched
-                        && versions.iter().any(|one| one.id.version == update.offered.way.to)
+                    let way = &update.offered.way;
+                    (update.fetched || way.strategy == UpdateStrategy::Installed)
+                        && versions.iter().any(|one| one.id.version == way.to)
                 };
                 if let Some(update) = self.update.take_if(|update| is_there(update)) {
                     seen.happenings.push(Happening::Installed(update.offered.way));
@@ -116,23 +118,22 @@ impl Observer {
     }
 
     fn offered(&mut self, offer: &Offer, seen: &mut Seen) {
-        // A release that was fetched before anybody wanted it is offered again when it is there.
-        if let Some(update) = self
-            .update
-            .take_if(|update| update.fetched && update.offered.way.to == *offer.version())
-        {
-            seen.happenings.push(Happening::Installed(update.offered.way));
-            return;
-        }
-        self.update = None;
         let way = Way {
             from: offer.current.clone(),
             to: offer.version().clone(),
             strategy: offer.plan.strategy,
         };
+        self.offer = Some(Offered { way: way.clone(), full_bytes: offer.plan.full_bytes });
+        // A release that was fetched before anybody wanted it is offered again when it is there.
+        if let Some(update) =
+            self.update.take_if(|update| update.fetched && update.offered.way.to == way.to)
+        {
+            seen.happenings.push(Happening::Installed(update.offered.way));
+            return;
+        }
+        self.update = None;
         seen.happenings.extend(offer.current.clone().map(Happening::Active));
-        seen.happenings.push(Happening::Offered(way.clone()));
-        self.offer = Some(Offered { way, full_bytes: offer.plan.full_bytes });
+        seen.happenings.push(Happening::Offered(way));
     }
 
     fn begin(&mut self, seen: &mut Seen) {

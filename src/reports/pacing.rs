@@ -63,6 +63,7 @@ pub(super) fn fate(outcome: Outcome, sent: u64, failures: u32, random: f64) -> F
             Fate::Waits { pause: backoff::spread(LONGEST, 0.25, random), failed: false }
         }
         400 | 413 | 422 => Fate::Lost,
+        // A redirect, too: reports are for the address in the settings alone.
         _ => again(),
     }
 }
@@ -109,7 +110,9 @@ mod tests {
             .map(|failures| pause(fate(Outcome::None, 2, failures, 0.5)).0)
             .into();
         assert_eq!(pauses, [600, 1200, 2400, 86_400, 86_400]);
-        assert_eq!(pause(answered(500, Some(5.0))), (600, true));
+        for status in [500, 301, 302, 307, 308] {
+            assert_eq!(pause(answered(status, Some(5.0))), (600, true), "{status}");
+        }
     }
 
     #[test]

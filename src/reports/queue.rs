@@ -99,6 +99,7 @@ impl Queue {
 
     /// Removes everything, what is remembered as well.
     pub(super) fn clear(&self) -> Result<(), FileError> {
+        durable::remove_left(&self.folder);
         for (path, _) in self.files()? {
             remove(&path)?;
         }

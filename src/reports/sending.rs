@@ -115,6 +115,7 @@ fn log(error: &FetchError) {
 
 /// Removes what the server has, and remembers when it may be asked again.
 fn settle(environment: &Environment, outgoing: &Outgoing, fate: Fate) -> Result<(), FileError> {
+    let _alone = mutex::lock(&ONE_AT_A_TIME);
     let queue = Queue::of(&environment.home);
     if !matches!(fate, Fate::Waits { .. }) {
         queue.remove(&outgoing.paths)?;
@@ -123,7 +124,6 @@ fn settle(environment: &Environment, outgoing: &Outgoing, fate: Fate) -> Result<
         // Switched off meanwhile: nothing is remembered.
         return Ok(());
     }
-    let _alone = mutex::lock(&ONE_AT_A_TIME);
     let before = queue.memory();
     let mut memory = before.clone();
     match fate {

@@ -14,7 +14,7 @@ use super::app::AppHandle;
 use super::app_session::AppSession;
 use super::closing::{self, CloseControl, Closed};
 use super::supervisor;
-use super::switching::choose;
+use super::switching::{choose, happening};
 use crate::error_chain;
 use crate::host::processes;
 use crate::messages::language::{Back, MachineInput, RolledBackTo};
@@ -22,7 +22,7 @@ use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, FilesHeld, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
-use crate::reports::{self, Happening};
+use crate::reports;
 use crate::store::launch::RunningApp;
 use crate::store::lock::RunningLock;
 use crate::store::{recall, rollback, usage};
@@ -80,16 +80,14 @@ impl Starter {
         if let Some(id) = switch_to {
             let environment = &self.session.environment;
             let was_recalled = recall::is_active_recalled(&environment.home);
-            match choose(environment, id, false, &|event| self.emitter.emit(event)) {
-                Ok(chosen) if chosen.at_next_start => {}
-                Ok(chosen) => {
-                    let happening = Happening::switched(chosen.id.version, was_recalled);
-                    reports::record_soon(environment, happening);
-                }
-                Err(problem) => {
-                    tracing::error!(?problem, "the switch failed; starting the version before it");
-                    self.emitter.emit(Event::Notice { problem });
-                }
+            let to = id.version.clone();
+            let chosen = choose(environment, id, false, &|event| self.emitter.emit(event));
+            if let Some(happening) = happening(&to, &chosen, was_recalled) {
+                reports::record_soon(environment, happening);
+            }
+            if let Err(problem) = chosen {
+                tracing::error!(?problem, "the switch failed; starting the version before it");
+                self.emitter.emit(Event::Notice { problem });
             }
         }
         self.start()

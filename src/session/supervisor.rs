@@ -24,6 +24,7 @@ use super::trial::{
 };
 use crate::error_chain;
 use crate::host;
+use crate::messages::problem;
 use crate::messages::protocol::Event;
 use crate::model::incident::{Incident, LaunchFailure};
 use crate::reports::{self, Happening};
@@ -197,6 +198,9 @@ fn notice_switch(session: &AppSession, resolved: &Resolved, was_recalled: bool) 
         }
         Some(Err((to, error))) => {
             let to = to.version.clone();
+            if let Some(happening) = Happening::not_switched(&to, &problem::of_store(error)) {
+                reports::record_soon(&session.environment, happening);
+            }
             // The release's own script would refuse again; any other error may pass.
             if matches!(error, StoreError::Migration { .. }) {
                 remember_failed(session, &to);

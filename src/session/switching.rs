@@ -1,7 +1,7 @@
 //! Makes another version the active one: now, or at the next start while the app is running.
 //!
-//! In: a version, the home's lock. Out: the outcome of the switch, events on the way. Never: starts
-//! the app.
+//! In: a version, the home's lock. Out: the outcome of the switch, events on the way, what of it is
+//! worth a report. Never: starts the app.
 
 use super::set_aside;
 use crate::environment::Environment;
@@ -10,8 +10,9 @@ use crate::host;
 use crate::messages::language::Chosen;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, Progress};
-use crate::model::ContainerId;
 use crate::model::incident::Incident;
+use crate::model::{ContainerId, Version};
+use crate::reports::Happening;
 use crate::store::lock::RunningLock;
 use crate::store::switch::{self, SwitchOptions};
 use crate::store::{StoreError, recall, remove};
@@ -65,6 +66,20 @@ pub(crate) fn choose(
     result
         .map(|at_next_start| Chosen { id, at_next_start })
         .map_err(|error| problem::of_store(&error))
+}
+
+/// What of the outcome of [`choose`] is worth a report; `was_recalled` is whether the version before
+/// it is recalled.
+pub(crate) fn happening(
+    to: &Version,
+    chosen: &Result<Chosen, Problem>,
+    was_recalled: bool,
+) -> Option<Happening> {
+    match chosen {
+        Ok(Chosen { at_next_start: true, .. }) => None,
+        Ok(_) => Some(Happening::switched(to.clone(), was_recalled)),
+        Err(problem) => Happening::not_switched(to, problem),
+    }
 }
 
 /// Prunes the versions beyond the number that the settings keep, at a time when nobody waits for

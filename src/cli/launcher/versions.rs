@@ -11,8 +11,9 @@ use crate::engine::installed;
 use crate::messages::problem;
 use crate::messages::protocol::{Command, Event, Phase, Problem, ProblemKind};
 use crate::model::{ContainerId, Version};
+use crate::reports;
 use crate::session::switching;
-use crate::store::{StoreError, maintenance, remove, rollback, snapshots};
+use crate::store::{StoreError, maintenance, recall, remove, rollback, snapshots};
 use crate::update::check;
 
 /// What `prune` deletes besides versions.
@@ -101,7 +102,12 @@ impl Invocation<'_> {
             }
         };
         let environment = self.environment();
-        match switching::choose(&environment, record.container, false, &reported) {
+        let was_recalled = recall::is_active_recalled(&environment.home);
+        let chosen = switching::choose(&environment, record.container, false, &reported);
+        if let Some(happening) = switching::happening(version, &chosen, was_recalled) {
+            reports::record(&environment, &happening);
+        }
+        match chosen {
             Ok(chosen) => {
                 switching::prune_automatically(&environment);
                 self.output.say(

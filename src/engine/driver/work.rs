@@ -13,7 +13,7 @@ use crate::messages::language::MachineInput;
 use crate::messages::problem;
 use crate::messages::protocol::Event;
 use crate::model::{ContainerId, Offer, Version};
-use crate::reports::{self, Happening};
+use crate::reports;
 use crate::session::switching::{self, choose};
 use crate::store::{maintenance, recall, remove, snapshots};
 use crate::trust::Freshness;
@@ -79,12 +79,12 @@ impl Driver {
         let (environment, emitter) = (self.environment(), self.emitter.clone());
         let choose = move || {
             let was_recalled = recall::is_active_recalled(&environment.home);
-            let chosen = choose(&environment, id, at_next_start, &|event| emitter.emit(event))?;
-            if !chosen.at_next_start {
-                let version = chosen.id.version.clone();
-                reports::record(&environment, &Happening::switched(version, was_recalled));
+            let to = id.version.clone();
+            let chosen = choose(&environment, id, at_next_start, &|event| emitter.emit(event));
+            if let Some(happening) = switching::happening(&to, &chosen, was_recalled) {
+                reports::record(&environment, &happening);
             }
-            Ok(chosen)
+            chosen
         };
         self.begin(choose, MachineInput::Chosen);
     }

@@ -124,3 +124,29 @@ async fn json_comes_compressed_from_nodes_that_can_and_plain_from_others() {
         assert!(asked.unwrap().headers().get(CONTENT_ENCODING).is_none());
     }
 }
+
+#[tokio::test]
+async fn what_is_sent_is_sent_to_nobody_else() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let was_asked = Arc::new(AtomicBool::new(false));
+    let other = node({
+        let was_asked = Arc::clone(&was_asked);
+        move |_| {
+            was_asked.store(true, Ordering::Release);
+            answer("", b"{}")
+        }
+    });
+    let client = Client::new(&ClientOptions::default()).unwrap();
+    for status in [301, 302, 307, 308] {
+        let moved = format!(
+            "HTTP/1.1 {status} Moved\r\nlocation: {other}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let url = node(move |_| moved.clone().into_bytes());
+        assert_eq!(client.post_json(&url, Vec::new(), 100).await.unwrap().status, status);
+        assert!(!was_asked.load(Ordering::Acquire), "{status}");
+        assert!(client.get(&url, 100).await.is_ok(), "documents may lie elsewhere");
+        assert!(was_asked.swap(false, Ordering::AcqRel));
+    }
+    let posted = client.post_json(&other, Vec::new(), 100).await.unwrap();
+    assert_eq!((posted.status, was_asked.load(Ordering::Acquire)), (200, true));
+}

@@ -122,7 +122,18 @@ fn a_release_that_is_fetched_before_anybody_wants_it_is_installed_then() {
     engine.phase(Phase::Offered { offer: offer() });
     engine.phase(Phase::Downloading { version: version() });
     engine.phase(Phase::Installing { version: version() });
-    assert_eq!(engine.phase(Phase::Offered { offer: offer() }), [Happening::Installed(way())]);
+    let mut again = offer();
+    again.plan.strategy = UpdateStrategy::Installed;
+    let offered = Phase::Offered { offer: again };
+    assert_eq!(engine.phase(offered), [Happening::Installed(way())]);
+    // Somebody wants it. There is nothing to fetch, so the update ends with the list; what fails
+    // after that is the switch, which the session reports.
+    let way = Way { strategy: UpdateStrategy::Installed, ..way() };
+    let downloading = Phase::Downloading { version: version() };
+    assert_eq!(engine.phase(downloading), [Happening::Started(way.clone())]);
+    assert_eq!(engine.event(installed()).happenings, [Happening::Installed(way)]);
+    let problem = problem(ProblemKind::MigrationFailed);
+    assert_eq!(engine.phase(Phase::Failed { problem }), []);
 }
 
 #[test]

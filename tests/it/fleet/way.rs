@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use super::{address, count, reached, serve, settings, stats};
 use crate::server::client::{ask, post};
-use crate::support::release::{World, kuzflow, text};
+use crate::support::release::{PROGRAM, World, kuzflow, text};
 use crate::support::waiting::until;
 
 const STEPS: [&str; 5] = ["offered", "started", "fetched", "installed", "switched"];
@@ -116,6 +116,35 @@ fn an_update_that_fails_or_is_taken_back_is_reported_with_its_reason() {
     assert_eq!(row["detail"], "crashed", "{numbers:#}");
     let versions = numbers["versions"].as_array().unwrap();
     assert!(versions.iter().all(|row| row["version"] != "2.0.0"), "nobody has it: {numbers:#}");
+}
+
+#[test]
+fn an_update_that_fails_at_the_switch_is_reported_by_every_way_to_it() {
+    let world = World::new();
+    let entry = format!("exe:{PROGRAM}");
+    let more = ["--runtime", "none", "--display-name", "示例 Sample", "--data-schema", "7"];
+    world.build("1.0.0", &BTreeMap::new());
+    world.publish(&world.pack("1.0.0", &entry, &more), &["--no-patches"]);
+    let node = world.serve();
+    world.configure(&[&node.address], &settings("127.0.0.1:9"));
+    world.update();
+    // It does not know the form of the user's files.
+    world.publish(&world.build("1.1.0", &BTreeMap::new()), &["--no-patches"]);
+    let failed = || {
+        let waiting = world.say(&["reports", "show"]).result["reports"].clone();
+        let failed = waiting.as_array().unwrap().iter().filter(|report| report["kind"] == "failed");
+        let failed = failed.inspect(|report| {
+            assert_eq!(
+                (&report["problem"], &report["to"]),
+                (&"data_too_new".into(), &"1.1.0".into())
+            );
+            assert_eq!(report["from"], "1.0.0");
+        });
+        failed.count()
+    };
+    assert_eq!((world.say(&["update"]).code, failed()), (1, 1));
+    assert_eq!((world.say(&["switch", "1.1.0"]).code, failed()), (1, 2));
+    assert_eq!(world.active(), "1.0.0");
 }
 
 #[test]
