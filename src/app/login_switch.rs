@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::self_update::SelfUpdate;
-use super::shortcuts::entry;
+use super::shortcuts::{entry, own_call};
 use crate::desktop::autostart::{self, State};
 use crate::desktop::shortcut::System;
-use crate::desktop::{DesktopError, Entry};
+use crate::desktop::{DesktopError, Entry, OwnCall};
 use crate::environment::Environment;
 use crate::host::{self, UserFolders};
 use crate::messages::login_switch::LoginSwitch;
@@ -36,6 +36,10 @@ impl AppLoginSwitch {
     fn entry(&self) -> Option<Entry> {
         entry(&self.environment, &self.own)
     }
+
+    fn own_call(&self) -> Option<OwnCall> {
+        own_call(&self.environment, &self.own)
+    }
 }
 
 impl LoginSwitch for AppLoginSwitch {
@@ -43,7 +47,7 @@ impl LoginSwitch for AppLoginSwitch {
         if self.folders.is_none() {
             return Ok(LoginStart::Unavailable);
         }
-        let state = autostart::state(&self.environment.home);
+        let state = autostart::state(&self.environment.home, self.own_call().as_ref());
         Ok(match state.map_err(|error| problem::of_desktop(&error))? {
             State::On(_) => LoginStart::On,
             State::Off => LoginStart::Off,
@@ -55,7 +59,7 @@ impl LoginSwitch for AppLoginSwitch {
         let done = if on {
             turn_on(&self.environment, self.entry(), self.folders.as_ref())
         } else {
-            autostart::turn_off(&self.environment.home)
+            autostart::turn_off(&self.environment.home, self.own_call().as_ref())
         };
         done.map(|_| ()).map_err(|error| problem::of_desktop(&error))
     }

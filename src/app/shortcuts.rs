@@ -9,7 +9,7 @@ use super::installation;
 use super::program_list;
 use super::self_update::SelfUpdate;
 use crate::desktop::shortcut::{self, System};
-use crate::desktop::{Action, Document, Entry, MenuTexts, autostart, icon};
+use crate::desktop::{Action, Document, Entry, MenuTexts, OwnCall, autostart, icon};
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::gui::texts::{Language, Texts};
@@ -40,6 +40,16 @@ pub(crate) fn letter_of(name: &str) -> Option<Vec<u8>> {
     icon::png(picture.rgba, picture.width, picture.height)
 }
 
+/// How this home's shortcuts call the launcher; `None` if it does not know its own path.
+pub(crate) fn own_call(environment: &Environment, own: &SelfUpdate) -> Option<OwnCall> {
+    let app = environment.settings.app.as_str();
+    let home = std::path::absolute(environment.home.root())
+        .unwrap_or_else(|_| environment.home.root().to_owned());
+    let id = shortcut::id(app, &home, installation::default_home(app).as_deref());
+    let program = own.program()?.path().to_owned();
+    Some(OwnCall { id, program, arguments: own.place() })
+}
+
 /// The present content of the shortcut.
 pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry> {
     let name = name_of(environment);
@@ -63,17 +73,16 @@ pub(crate) fn entry(environment: &Environment, own: &SelfUpdate) -> Option<Entry
         .unwrap_or_else(|| (letter_of(&name).unwrap_or_else(|| icons::LAUNCHER.to_vec()), None));
     let MenuTexts { comments, bundle_names, actions } = menu_texts(&name);
     let app = environment.settings.app.as_str();
-    let home = std::path::absolute(environment.home.root())
-        .unwrap_or_else(|_| environment.home.root().to_owned());
+    let OwnCall { id, program, arguments } = own_call(environment, own)?;
     Some(Entry {
-        id: shortcut::id(app, &home, installation::default_home(app).as_deref()),
+        id,
         comments,
         bundle_names,
         actions,
         keywords: vec![app.to_owned()],
         categories: vec!["Utility".to_owned()],
-        program: own.program()?.path().to_owned(),
-        arguments: own.place(),
+        program,
+        arguments,
         window_class: app.to_owned(),
         documents: documents(&environment.settings),
         icon,

@@ -13,7 +13,7 @@
 use std::path::{Path, PathBuf};
 
 use super::shortcut::{Artifact, Made, System, digest_of, put};
-use super::{DesktopError, Entry, freedesktop, mac, remove_file, second_home, windows};
+use super::{DesktopError, Entry, OwnCall, freedesktop, mac, remove_file, second_home, windows};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::FileResult as _;
@@ -46,18 +46,27 @@ pub(crate) fn turn_on(
     if is_there {
         return Ok(None);
     }
-    make(home, wanted, before).map(Some)
+    make(home, wanted, before, &entry.own_call()).map(Some)
 }
 
-/// Takes the start at login away. Returns the file that was there.
+/// Takes the start at login away. Returns the file that was there. One that is another home's by now
+/// stays.
 ///
 /// # Errors
 /// [`DesktopError::File`] if it cannot be removed; a repeated call goes on from there.
-pub(crate) fn turn_off(home: &Home) -> Result<Option<PathBuf>, DesktopError> {
+pub(crate) fn turn_off(
+    home: &Home,
+    own: Option<&OwnCall>,
+) -> Result<Option<PathBuf>, DesktopError> {
     let Some(made) = read(home)? else { return Ok(None) };
-    let was_there = remove_file(&made.path)?;
+    let was_there = !belongs_to_another_home(&made, home, own) && remove_file(&made.path)?;
     remove_file(&home.autostart_record())?;
     Ok(was_there.then_some(made.path))
+}
+
+/// Whether an older launcher of another home has taken the file over.
+fn belongs_to_another_home(made: &Made, home: &Home, own: Option<&OwnCall>) -> bool {
+    second_home::belongs_to_another_home_now(made, std::slice::from_ref(made), home, own)
 }
 
 /// Whether the app starts at login.
@@ -65,7 +74,8 @@ pub(crate) fn turn_off(home: &Home) -> Result<Option<PathBuf>, DesktopError> {
 pub(crate) enum State {
     /// This file starts it.
     On(PathBuf),
-    /// Nothing starts it: no file, or one that the desktop's own settings have switched off.
+    /// Nothing starts it: no file, one that the desktop's own settings have switched off, or one
+    /// that starts it from another home.
     Off,
     /// The file is there, and a person has switched it off in a list of the system, which is not
     /// the launcher's to change.
@@ -76,11 +86,12 @@ pub(crate) enum State {
 ///
 /// # Errors
 /// [`DesktopError::File`] if the record or the file cannot be read.
-pub(crate) fn state(home: &Home) -> Result<State, DesktopError> {
+pub(crate) fn state(home: &Home, own: Option<&OwnCall>) -> Result<State, DesktopError> {
     let Some(made) = read(home)? else { return Ok(State::Off) };
     let content = look::read(&made.path, look::SMALL).at("read", &made.path)?;
     Ok(match content {
         Some(bytes) if is_switched_off(&String::from_utf8_lossy(&bytes)) => State::Off,
+        Some(_) if belongs_to_another_home(&made, home, own) => State::Off,
         Some(_) if is_off_in_system(&made.path) => State::OffInSystem,
         Some(_) => State::On(made.path),
         None => State::Off,
@@ -165,14 +176,20 @@ fn named(entry: &Entry, folders: &UserFolders, system: System) -> Result<Artifac
 
 /// Writes the file. The record comes first, so that a launcher that is killed leaves no file that
 /// nobody removes.
-fn make(home: &Home, wanted: Artifact, before: Option<Made>) -> Result<PathBuf, DesktopError> {
+fn make(
+    home: &Home,
+    wanted: Artifact,
+    before: Option<Made>,
+    own: &OwnCall,
+) -> Result<PathBuf, DesktopError> {
     let made = Made {
         kind: wanted.kind.clone(),
         path: wanted.path.clone(),
         source: wanted.content.digest(),
         file: None,
     };
-    if let Some(before) = before.filter(|before| before.path != made.path) {
+    let is_ours = |before: &Made| !belongs_to_another_home(before, home, Some(own));
+    if let Some(before) = before.filter(|before| before.path != made.path && is_ours(before)) {
         remove_file(&before.path)?;
     }
     write(home, &made)?;
@@ -204,6 +221,7 @@ fn write(home: &Home, made: &Made) -> Result<(), DesktopError> {
 #[cfg(unix)]
 mod tests {
     use super::*;
+    use crate::desktop::link_file;
     use crate::desktop::shortcut::tests::{User, entry, user};
 
     fn on(user: &User, entry: &Entry, system: System) -> Option<PathBuf> {
@@ -230,10 +248,10 @@ mod tests {
             let text = std::fs::read_to_string(&path).unwrap();
             assert!(text.contains(expected), "{text}");
             assert_eq!(on(&user, &entry(), system), None, "it is there");
-            assert_eq!(state(&user.home).unwrap(), State::On(path.clone()));
-            assert_eq!(turn_off(&user.home).unwrap(), Some(path.clone()));
+            assert_eq!(state(&user.home, None).unwrap(), State::On(path.clone()));
+            assert_eq!(turn_off(&user.home, None).unwrap(), Some(path.clone()));
             assert!(!path.exists() && !is_made(&user.home));
-            assert_eq!(turn_off(&user.home).unwrap(), None);
+            assert_eq!(turn_off(&user.home, None).unwrap(), None);
         }
     }
 
@@ -251,15 +269,57 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let off = format!("{text}X-GNOME-Autostart-enabled=false\n");
         std::fs::write(&path, &off).unwrap();
-        assert_eq!(state(&user.home).unwrap(), State::Off);
+        assert_eq!(state(&user.home, None).unwrap(), State::Off);
         let before = Entry { program: "/opt/other".into(), ..entry() };
         assert_eq!(refresh(&before, &user.home, &user.folders, system).unwrap(), None);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), off);
         // The user's word counts again.
         assert!(on(&user, &entry(), system).is_some());
-        assert_eq!(state(&user.home).unwrap(), State::On(path.clone()));
+        assert_eq!(state(&user.home, None).unwrap(), State::On(path.clone()));
         std::fs::remove_file(&path).unwrap();
         assert_eq!((refreshed(), path.exists()), (None, false));
-        assert_eq!(state(&user.home).unwrap(), State::Off);
+        assert_eq!(state(&user.home, None).unwrap(), State::Off);
+    }
+    /// A record of the link for the start at login of Windows, in whose place another link lies.
+    fn replaced(user: &User, target: &str, arguments: &str) -> Made {
+        let path = user.folders.data.join("Sample.lnk");
+        std::fs::create_dir_all(&user.folders.data).unwrap();
+        let link = windows::login_link(&entry(), &WORDS).unwrap();
+        let source = Artifact::link("autostart", path.clone(), link).content.digest();
+        std::fs::write(&path, link_file::tests::written(target, arguments, target)).unwrap();
+        let made = Made { kind: "autostart".to_owned(), path, source, file: None };
+        write(&user.home, &made).unwrap();
+        made
+    }
+
+    #[test]
+    fn a_link_that_is_another_homes_by_now_is_neither_shown_nor_removed() {
+        let own = entry().own_call();
+        let program = own.program.to_str().unwrap();
+        let theirs = [
+            ("D:\\other\\Sample.exe", "run --at-login"),
+            (program, "--home D:\\beta run --at-login"),
+        ];
+        for (target, arguments) in theirs {
+            let user = user();
+            let made = replaced(&user, target, arguments);
+            assert_eq!(state(&user.home, Some(&own)).unwrap(), State::Off);
+            assert_eq!(turn_off(&user.home, Some(&own)).unwrap(), None);
+            assert!(made.path.exists() && !is_made(&user.home), "{arguments}");
+            // Switched on, this home has a link of its own.
+            let place = user.folders.data.join("Sample (1a2b3c4d).lnk");
+            let wanted = Artifact::file("autostart", place.clone(), "a link");
+            make(&user.home, wanted, Some(made.clone()), &own).unwrap();
+            assert!(made.path.exists() && place.exists());
+            assert_eq!(turn_off(&user.home, Some(&own)).unwrap(), Some(place));
+        }
+    }
+
+    #[test]
+    fn a_link_that_windows_has_written_anew_is_still_the_homes_own() {
+        let (user, own) = (user(), entry().own_call());
+        let made = replaced(&user, own.program.to_str().unwrap(), "run --at-login");
+        assert_eq!(state(&user.home, Some(&own)).unwrap(), State::On(made.path.clone()));
+        assert_eq!(turn_off(&user.home, Some(&own)).unwrap(), Some(made.path));
     }
 }

@@ -4,10 +4,14 @@
 //! the launcher that it starts has one.
 
 use super::freedesktop::xml;
-use super::{DesktopError, Entry, text};
+use super::{DesktopError, Entry, OwnCall, text};
 
 /// The beginning of the identifier of such a bundle.
 const IDENTIFIER: &str = "kuzflow.shortcut.";
+
+/// What stands around the launcher's path and options in the script of such a bundle.
+const SCRIPT_BEGINS: &str = "#!/bin/sh\nexec ";
+const SCRIPT_ENDS: &str = " run\n";
 
 /// The entry's id in the text of an `Info.plist`; `None` if it is not one of such a bundle.
 pub(super) fn identifier_in(information: &str) -> Option<String> {
@@ -43,13 +47,19 @@ pub(crate) fn information(entry: &Entry) -> String {
 /// its own icon in the Dock; this bundle shows none (`LSUIElement`).
 ///
 /// # Errors
-/// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
-pub(crate) fn script(entry: &Entry) -> Result<String, DesktopError> {
-    let mut words = vec![quoted(text(&entry.program)?)];
-    for word in &entry.arguments {
+/// [`DesktopError::NotUnicode`] if a path of the call is not Unicode.
+pub(super) fn script(call: &OwnCall) -> Result<String, DesktopError> {
+    let mut words = vec![quoted(text(&call.program)?)];
+    for word in &call.arguments {
         words.push(quoted(text(word.as_ref())?));
     }
-    Ok(format!("#!/bin/sh\nexec {} run\n", words.join(" ")))
+    Ok(format!("{SCRIPT_BEGINS}{}{SCRIPT_ENDS}", words.join(" ")))
+}
+
+/// Whether this is the text of such a script, of whatever home.
+pub(super) fn is_script(text: &str) -> bool {
+    let words = text.strip_prefix(SCRIPT_BEGINS).and_then(|text| text.strip_suffix(SCRIPT_ENDS));
+    words.is_some_and(|words| words.starts_with('\'') && words.ends_with('\''))
 }
 
 /// The text of `~/Library/LaunchAgents/ID.plist`, which starts the app at login.
@@ -117,7 +127,7 @@ mod tests {
         };
         let output = std::process::Command::new("sh")
             .arg("-c")
-            .arg(script(&entry).unwrap())
+            .arg(script(&entry.own_call()).unwrap())
             .output()
             .unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{path}|run|"));

@@ -13,6 +13,7 @@
 //! autostart                   the start at login        old_shortcuts   those of an earlier installation
 //! second_home                 names of a second home's  link_file       reads links of Windows
 //! program_list                the app in Windows' list of installed programs
+//! same_path                   whether two paths lead to the same file on Windows
 //! uninstall                   removes everything; the user's data moves to a safe folder first
 //! ```
 
@@ -24,6 +25,7 @@ pub(crate) mod mac;
 pub(crate) mod old_shortcuts;
 pub(crate) mod program;
 pub(crate) mod program_list;
+mod same_path;
 mod second_home;
 #[cfg(windows)]
 mod shell;
@@ -73,6 +75,25 @@ pub(crate) struct Entry {
     pub scalable_icon: Option<Vec<u8>>,
     /// The documents that the app opens.
     pub documents: Vec<Document>,
+}
+
+/// How this home's own files call the launcher: what tells them from those of another home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnCall {
+    /// [`Entry::id`].
+    pub id: String,
+    /// [`Entry::program`].
+    pub program: PathBuf,
+    /// [`Entry::arguments`].
+    pub arguments: Vec<OsString>,
+}
+
+impl Entry {
+    fn own_call(&self) -> OwnCall {
+        let (id, program, arguments) =
+            (self.id.clone(), self.program.clone(), self.arguments.clone());
+        OwnCall { id, program, arguments }
+    }
 }
 
 /// A type of documents that the app opens, with its picture.

@@ -8,13 +8,14 @@
 use std::path::Path;
 
 use super::DesktopError;
+use super::same_path::is_same;
 #[cfg(windows)]
 use super::shell::{listed, renew_listed};
 use super::windows::Listed;
 use crate::model::Version;
 
-/// Brings the entry of this launcher up to date, if there is one. `kilobytes` is asked only then.
-/// Returns whether something has changed.
+/// Brings the entry of this launcher up to date, if there is one that it may write. `kilobytes` is
+/// asked only then: that takes a walk through the home. Returns whether something has changed.
 ///
 /// # Errors
 /// [`DesktopError::System`] if it cannot be written: that of all users is an administrator's.
@@ -27,7 +28,7 @@ pub(crate) fn follow(
 ) -> Result<bool, DesktopError> {
     let (listed, version) = (listed(app), version.to_string());
     let Some(own) = outdated(&listed, program, &version, is_first) else { return Ok(false) };
-    renew_listed(app, own, &version, kilobytes())?;
+    renew_listed(app, own, &version, kilobytes)?;
     Ok(true)
 }
 
@@ -39,14 +40,9 @@ fn outdated<'a>(
     version: &str,
     is_first: bool,
 ) -> Option<&'a Listed> {
-    let folder = plain(&program.parent()?.to_string_lossy());
-    let own = listed.iter().find(|it| plain(&it.folder) == folder)?;
+    let folder = program.parent()?;
+    let own = listed.iter().find(|it| is_same(Path::new(&it.folder), folder))?;
     (is_first || own.version != version).then_some(own)
-}
-
-/// A folder as Windows compares it.
-fn plain(folder: &str) -> String {
-    folder.replace('/', "\\").trim_end_matches('\\').to_lowercase()
 }
 
 /// Only Windows has such a list that an installer fills.
@@ -60,7 +56,7 @@ fn renew_listed(
     _app: &str,
     _listed: &Listed,
     _version: &str,
-    _kilobytes: u32,
+    _kilobytes: impl FnOnce() -> u32,
 ) -> Result<(), DesktopError> {
     Ok(())
 }
@@ -88,5 +84,28 @@ mod tests {
         for other in ["E:/copy/Sample.exe", "D:/Programs/Sample/sub/Sample.exe", "Sample.exe", ""] {
             assert_eq!(of(other, "1.1.0", true), None, "{other:?}");
         }
+    }
+    #[test]
+    #[cfg(unix)]
+    fn a_setup_may_know_the_folder_by_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, link) = (folder.path().join("place"), folder.path().join("link"));
+        std::fs::create_dir(&place).unwrap();
+        std::os::unix::fs::symlink(&place, &link).unwrap();
+        let folder = link.to_str().unwrap().to_owned();
+        let listed = [Listed { is_for_all: false, version: "1.0.0".to_owned(), folder }];
+        assert!(outdated(&listed, &place.join("Sample.exe"), "1.1.0", false).is_some());
+    }
+
+    #[test]
+    #[cfg(windows)]
+    fn nothing_is_measured_for_an_entry_that_cannot_be_written() {
+        let listed = Listed {
+            is_for_all: false,
+            version: "1.0.0".to_owned(),
+            folder: "C:\\none".to_owned(),
+        };
+        let measured = || -> u32 { panic!("nobody may write it") };
+        assert!(renew_listed("kuzflow-test-without-an-entry", &listed, "1.1.0", measured).is_err());
     }
 }

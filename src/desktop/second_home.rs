@@ -4,14 +4,19 @@
 //! there it is the app's name, and the first home has it. The next one gets a mark behind the name.
 //!
 //! In: the files that a home wants, those that it has made, what lies in their places. Out: the
-//! files, with a mark in their names if the plain ones are another home's. Never: touches a file.
+//! files, with a mark in their names if the plain ones are another home's; whether a file that the
+//! home has made may be removed. Never: touches a file.
 
 use std::path::Path;
 
+use super::same_path::is_same;
 use super::shortcut::{Artifact, Made, ShortcutContent, digest_of, mark};
-use super::{DesktopError, Entry, link_file, mac};
+use super::{DesktopError, Entry, OwnCall, link_file, mac, windows};
 use crate::look;
 use crate::store::Home;
+
+/// What links of launchers call them with, behind their options.
+const CALLS: [&str; 3] = ["run", "run --at-login", "window --versions"];
 
 /// What `artifacts` makes of the entry, or of the same with the home's mark in its name. A home
 /// that has its mark keeps it. `made` are the files that this home has made.
@@ -53,9 +58,9 @@ fn belongs_to_another_home(artifact: &Artifact) -> bool {
                 return false;
             };
             let target = link_file::target(&found).unwrap_or_default();
-            let is_own = Path::new(&icon) == own.icon && own.icon != own.target
-                || Path::new(&target) == own.target && arguments == own.arguments;
-            starts_an_app(&arguments) && !is_own
+            let is_own = is_same(Path::new(&icon), &own.icon) && own.icon != own.target
+                || is_same(Path::new(&target), &own.target) && arguments == own.arguments;
+            options(&arguments).is_some() && !is_own
         }
         ShortcutContent::Bytes(own) => {
             let identifier = mac::identifier_in(&String::from_utf8_lossy(own));
@@ -65,29 +70,67 @@ fn belongs_to_another_home(artifact: &Artifact) -> bool {
     }
 }
 
-/// Whether a link with this command line starts a launcher's app.
-fn starts_an_app(arguments: &str) -> bool {
-    arguments.split(' ').next_back().is_some_and(|last| ["run", "--at-login"].contains(&last))
+/// The options that a launcher's link has before its verb; `None` for the command line of another
+/// program.
+fn options(arguments: &str) -> Option<&str> {
+    let options = CALLS.iter().find_map(|call| arguments.strip_suffix(call))?;
+    (options.is_empty() || options.ends_with(' ')).then(|| options.trim_end())
 }
 
 /// Whether the file that a home has made is another home's by now: one of an older launcher, which
-/// did not look.
-pub(super) fn belongs_to_another_home_now(made: &Made, home: &Home) -> bool {
+/// did not look. Such a file stays. `all` are all files that this home has made; `own` is `None` for
+/// a launcher that does not know its own path.
+pub(super) fn belongs_to_another_home_now(
+    made: &Made,
+    all: &[Made],
+    home: &Home,
+    own: Option<&OwnCall>,
+) -> bool {
+    if own.is_some_and(|own| is_in_a_bundle_of_another_home(&made.path, all, own)) {
+        return true;
+    }
     if digest_of(&made.path) == made.file {
         return false;
     }
     let found = look::read(&made.path, look::SMALL).ok().flatten().unwrap_or_default();
-    let link = link_file::arguments_and_icon(&found);
-    link.is_some_and(|(arguments, icon)| {
-        starts_an_app(&arguments) && Path::new(&icon) != home.root().join("icon.ico")
+    let Some((arguments, icon)) = link_file::arguments_and_icon(&found) else {
+        let text = String::from_utf8_lossy(&found);
+        return own.is_some_and(|own| {
+            mac::is_script(&text) && mac::script(own).is_ok_and(|script| script != text)
+        });
+    };
+    let is_own = |own: &OwnCall, options: &str| {
+        let target = link_file::target(&found).unwrap_or_default();
+        let own_options = windows::options(&own.arguments);
+        is_same(Path::new(&target), &own.program) && own_options.is_ok_and(|own| own == options)
+    };
+    options(&arguments).is_some_and(|options| {
+        !is_same(Path::new(&icon), &home.root().join("icon.ico"))
+            && !own.is_some_and(|own| is_own(own, options))
     })
+}
+
+/// Whether another home has made the bundle of macOS that this file lies in.
+fn is_in_a_bundle_of_another_home(path: &Path, all: &[Made], own: &OwnCall) -> bool {
+    let Some(bundle) = path.ancestors().find(|it| it.extension().is_some_and(|end| end == "app"))
+    else {
+        return false;
+    };
+    let information = bundle.join("Contents/Info.plist");
+    if is_unchanged(&information, all) {
+        return false;
+    }
+    let found = look::read(&information, look::SMALL).ok().flatten().unwrap_or_default();
+    mac::identifier_in(&String::from_utf8_lossy(&found)).is_some_and(|found| found != own.id)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::fs;
     use std::path::PathBuf;
 
+    use super::super::Action;
     use super::super::shortcut::tests::{entry, user};
     use super::super::shortcut::{self, System, artifacts};
     use super::*;
@@ -150,7 +193,10 @@ mod tests {
             (program, "run", true),
             ("C:\\Label\\Update.exe", "--processStart label.exe", true),
             ("C:\\Label\\dry-run.exe", "dry-run", true),
+            (program.to_uppercase().as_str(), "run", true),
             ("D:\\other\\Sample.exe", "run", false),
+            ("D:\\other\\Sample.exe", "window --versions", false),
+            ("D:\\other\\Sample.exe", "--versions", true),
             (program, "--home D:\\beta run", false),
         ] {
             fs::write(&own[1].path, link_file::tests::written(target, arguments, target)).unwrap();
@@ -176,9 +222,9 @@ mod tests {
         };
         let second = format!("示例 Sample ({}).app", mark(other.home.root()));
         assert_eq!(names(), [second.clone(), "示例 Sample.app".to_owned()]);
-        shortcut::remove(&other.home, Some(folders), System::Mac).unwrap();
+        shortcut::remove(&other.home, None, Some(folders), System::Mac).unwrap();
         assert_eq!(names(), ["示例 Sample.app"]);
-        shortcut::remove(&one.home, Some(folders), System::Mac).unwrap();
+        shortcut::remove(&one.home, None, Some(folders), System::Mac).unwrap();
         // A person has put an app of this name there.
         let information = applications.join("示例 Sample.app/Contents/Info.plist");
         fs::create_dir_all(information.parent().unwrap()).unwrap();
@@ -189,16 +235,89 @@ mod tests {
         assert_eq!(names(), [second, "示例 Sample.app".to_owned()]);
     }
 
+    /// The links of an older launcher of another home, in the places of these.
+    fn put_theirs(artifacts: &[Artifact]) {
+        for artifact in artifacts {
+            let ShortcutContent::Link(link) = &artifact.content else { continue };
+            let theirs = ["D:\\other\\Sample.exe", "D:\\other\\icon.ico"];
+            let written = link_file::tests::written(theirs[0], &link.arguments, theirs[1]);
+            fs::write(&artifact.path, written).unwrap();
+        }
+    }
+
+    fn with_window() -> Entry {
+        let names = vec![(String::new(), "Versions and updates".to_owned())];
+        let action = Action { id: "versions", words: vec!["window", "--versions"], names };
+        Entry { actions: vec![action], ..entry() }
+    }
+
     #[test]
-    fn an_uninstall_leaves_a_link_that_is_another_homes_by_now() {
+    fn an_uninstall_leaves_the_links_that_are_another_homes_by_now() {
+        let user = user();
+        let own = wanted(&with_window(), &user.home, &user.folders);
+        put(&own);
+        shortcut::tests::record(&user.home, &own);
+        let [menu, desktop, window] = &own[1..] else { panic!("{own:?}") };
+        put_theirs(&[menu.clone(), window.clone()]);
+        shortcut::remove(&user.home, None, Some(&user.folders), SYSTEM).unwrap();
+        let left = [menu, desktop, window].map(|it| it.path.exists());
+        assert_eq!(left, [true, false, true]);
+    }
+
+    #[test]
+    fn a_link_that_was_written_anew_is_still_the_homes_own() {
         let user = user();
         let own = wanted(&entry(), &user.home, &user.folders);
         put(&own);
         shortcut::tests::record(&user.home, &own);
-        let theirs =
-            link_file::tests::written("D:\\other\\Sample.exe", "run", "D:\\other\\icon.ico");
-        fs::write(&own[1].path, theirs).unwrap();
-        shortcut::remove(&user.home, Some(&user.folders), SYSTEM).unwrap();
-        assert!(own[1].path.exists() && !own[2].path.exists());
+        let made = shortcut::tests::made(&user.home);
+        let beta = vec![OsString::from("--home"), "D:\\my beta".into()];
+        let call = |arguments| OwnCall { arguments, ..entry().own_call() };
+        let program = entry().program.to_str().unwrap().to_uppercase();
+        let options = "--home \"D:\\my beta\"";
+        for (arguments, options, is_own) in [
+            (Vec::new(), "", true),
+            (beta.clone(), options, true),
+            (Vec::new(), options, false),
+            (beta, "", false),
+        ] {
+            let words = format!("{options} run --at-login");
+            let written = link_file::tests::written(&program, words.trim_start(), &program);
+            fs::write(&made[1].path, written).unwrap();
+            let own = call(arguments);
+            let found = belongs_to_another_home_now(&made[1], &made, &user.home, Some(&own));
+            assert_eq!(found, !is_own, "{options} {own:?}");
+        }
+        // By its icon, whatever it starts.
+        let icon = user.home.root().join("icon.ico");
+        let written = link_file::tests::written("D:\\moved.exe", "run", icon.to_str().unwrap());
+        fs::write(&made[1].path, written).unwrap();
+        assert!(!belongs_to_another_home_now(&made[1], &made, &user.home, None));
+    }
+
+    #[test]
+    fn the_bundle_that_is_another_homes_by_now_stays() {
+        let (one, other) = (user(), user());
+        let folders = &one.folders;
+        let make = |entry: &Entry, home| shortcut::make(entry, home, folders, true, System::Mac);
+        make(&entry(), &one.home).unwrap();
+        let theirs: Vec<PathBuf> = shortcut::files(&one.home);
+        // An older launcher of another home took the names without a look. The icon is the same.
+        let beta = Entry {
+            id: "kuzflow-sample-1a2b3c4d".to_owned(),
+            arguments: vec!["--home".into(), "/srv/beta".into()],
+            ..entry()
+        };
+        let all = artifacts(&beta, &other.home, folders, true, System::Mac).unwrap();
+        all.iter().for_each(|artifact| shortcut::put(artifact).unwrap());
+        assert!(all.iter().all(|it| theirs.contains(&it.path)));
+        make(&entry(), &one.home).unwrap();
+        let own = shortcut::files(&one.home);
+        assert!(own.iter().all(|path| path.exists() && !theirs.contains(path)), "{own:?}");
+        assert!(theirs.iter().all(|path| path.exists()), "{theirs:?}");
+        let call = entry().own_call();
+        shortcut::remove(&one.home, Some(&call), Some(folders), System::Mac).unwrap();
+        assert!(!own.iter().any(|path| path.exists()), "{own:?}");
+        assert!(theirs.iter().all(|path| path.exists()), "{theirs:?}");
     }
 }

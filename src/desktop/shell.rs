@@ -95,17 +95,18 @@ pub(super) fn listed(app: &str) -> Vec<Listed> {
     [false, true].into_iter().filter_map(read).collect()
 }
 
-/// Writes the version and the size of an entry that is there.
+/// Writes the version and the size of an entry that is there. The size is asked for once it is sure
+/// that the entry may be written.
 pub(super) fn renew_listed(
     app: &str,
     listed: &Listed,
     version: &str,
-    kilobytes: u32,
+    kilobytes: impl FnOnce() -> u32,
 ) -> Result<(), DesktopError> {
     let root = if listed.is_for_all { LOCAL_MACHINE } else { CURRENT_USER };
     let write = || {
         let key = root.options().read().write().open(format!("{PROGRAMS}\\{app}"))?;
-        key.set_u32("EstimatedSize", kilobytes)?;
+        key.set_u32("EstimatedSize", kilobytes())?;
         key.set_string("DisplayVersion", version)
     };
     write().map_err(refused("renew the entry in the list of programs"))

@@ -13,7 +13,7 @@ pub(crate) use artifacts::{System, id};
 pub(super) use record::{Made, digest_of};
 
 use super::windows::{ClassValue, FileClass, Link};
-use super::{BUNDLE_SUFFIX, DesktopError, Entry, remove_file, second_home, windows};
+use super::{BUNDLE_SUFFIX, DesktopError, Entry, OwnCall, remove_file, second_home, windows};
 use crate::durable;
 use crate::error_chain;
 use crate::file_error::{FileError, FileResult as _};
@@ -186,7 +186,11 @@ impl Changes {
             });
             written.push(artifact.path);
         }
-        for made in outdated {
+        let own = entry.own_call();
+        let is_ours = |made: &&Made| {
+            !second_home::belongs_to_another_home_now(made, &before.files, home, Some(&own))
+        };
+        for made in outdated.iter().filter(is_ours) {
             remove_made(&made.path)?;
         }
         for class in former {
@@ -202,21 +206,22 @@ impl Changes {
     }
 }
 
-/// Removes all files of this home's shortcut. Returns those that existed.
+/// Removes all files of this home's shortcut, which is called so. Returns those that existed.
 ///
 /// # Errors
 /// [`DesktopError::File`] and [`DesktopError::System`] if something cannot be removed; a repeated
 /// call goes on from there.
 pub(crate) fn remove(
     home: &Home,
+    own: Option<&OwnCall>,
     folders: Option<&UserFolders>,
     system: System,
 ) -> Result<Vec<PathBuf>, DesktopError> {
     let Some(record) = read(home)? else { return Ok(Vec::new()) };
     let mut removed = Vec::new();
-    let own =
-        record.files.iter().filter(|made| !second_home::belongs_to_another_home_now(made, home));
-    for made in own {
+    let is_ours =
+        |made: &&Made| !second_home::belongs_to_another_home_now(made, &record.files, home, own);
+    for made in record.files.iter().filter(is_ours) {
         if remove_made(&made.path)? {
             removed.push(made.path.clone());
         }

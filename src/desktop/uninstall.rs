@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::program::LauncherFile;
 use super::shortcut::{self, System};
-use super::{DesktopError, autostart, old_shortcuts, remove_file};
+use super::{DesktopError, OwnCall, autostart, old_shortcuts, remove_file};
 use crate::durable;
 use crate::error_chain;
 use crate::host::UserFolders;
@@ -45,6 +45,8 @@ pub(crate) struct Uninstall<'a> {
     /// stays: on some systems a running program cannot remove itself, and whoever put it there
     /// removes it.
     pub program: Option<&'a LauncherFile>,
+    /// How this home's shortcuts call the launcher, if it knows its own path.
+    pub own: Option<&'a OwnCall>,
     /// Whether the user's files stay.
     pub keep_data: bool,
     /// How the release's `before-uninstall` is run.
@@ -92,7 +94,7 @@ impl Uninstall<'_> {
     /// [`crate::store::StoreError::InUse`] while a version is running, [`crate::store::StoreError::Busy`] while another
     /// launcher is at work: nothing is changed then. After another error a repeated call goes on.
     pub(crate) fn perform(self) -> Result<Uninstalled, DesktopError> {
-        let Self { home, folders, program, keep_data, hook, now } = self;
+        let Self { home, folders, program, own, keep_data, hook, now } = self;
         if !is_installed(home) && (keep_data || !look::is_there(&home.user_data()).unwrap_or(true))
         {
             return Ok(Uninstalled { foreign: foreign(home), ..Uninstalled::default() });
@@ -104,8 +106,8 @@ impl Uninstall<'_> {
         refuse_if_running(home)?;
         retained::put_away(home, now, &lock)?;
         let retained = retained::settle(home, keep_data, &lock)?;
-        shortcut::remove(home, folders, System::current())?;
-        autostart::turn_off(home)?;
+        shortcut::remove(home, own, folders, System::current())?;
+        autostart::turn_off(home, own)?;
         old_shortcuts::restore(home)?;
         if !keep_data {
             home.remove_own("user-data")?;
@@ -200,7 +202,8 @@ mod tests {
 
     fn uninstall(home: &Home, keep_data: bool) -> Result<Uninstalled, DesktopError> {
         let hook = HookOptions::PLAIN;
-        Uninstall { home, folders: None, program: None, keep_data, hook, now: now() }.perform()
+        let (folders, program, own, now) = (None, None, None, now());
+        Uninstall { home, folders, program, own, keep_data, hook, now }.perform()
     }
 
     #[test]

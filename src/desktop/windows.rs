@@ -1,6 +1,7 @@
 //! Shortcuts and file types on Windows. Pure: an entry in, values out; `super::shell` passes them
 //! to the system.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ impl ClassValue {
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(crate) fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
-    let mut words = arguments(entry)?;
+    let mut words = arguments(&entry.arguments)?;
     words.push("run".to_owned());
     Ok(Link {
         target: entry.program.clone(),
@@ -74,7 +75,7 @@ pub(crate) fn link(entry: &Entry, icon: &Path) -> Result<Link, DesktopError> {
 /// # Errors
 /// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(super) fn login_link(entry: &Entry, words: &[&str]) -> Result<Link, DesktopError> {
-    let mut all = arguments(entry)?;
+    let mut all = arguments(&entry.arguments)?;
     all.extend(words.iter().map(|word| (*word).to_owned()));
     Ok(Link { arguments: all.join(" "), ..link(entry, &entry.program)? })
 }
@@ -88,7 +89,7 @@ pub(crate) fn window_link(
     icon: &Path,
 ) -> Result<Option<(String, Link)>, DesktopError> {
     let Some(action) = entry.actions.first() else { return Ok(None) };
-    let mut words = arguments(entry)?;
+    let mut words = arguments(&entry.arguments)?;
     words.extend(action.words.iter().map(|word| (*word).to_owned()));
     let title = action.names.first().map(|(_, name)| name.clone()).unwrap_or_default();
     let name = link_name(&Entry { name: format!("{} - {title}", entry.name), ..entry.clone() });
@@ -144,7 +145,7 @@ pub(super) fn document_icon(document: &Document, icon: &Path) -> PathBuf {
 /// [`DesktopError::NotUnicode`] if a path of the entry is not Unicode.
 pub(super) fn classes(entry: &Entry, icon: &Path) -> Result<Vec<ClassValue>, DesktopError> {
     let mut words = vec![quoted(text(&entry.program)?)];
-    words.extend(arguments(entry)?);
+    words.extend(arguments(&entry.arguments)?);
     let launcher = words.join(" ");
     let bundle = FileClass { extension: BUNDLE_SUFFIX.to_owned(), class: class(entry) };
     let name = entry.bundle_names.first().map_or("", |(_, name)| name);
@@ -211,8 +212,16 @@ pub(super) fn is_startup_off(entry: &[u8]) -> bool {
     entry.first().is_some_and(|state| state % 2 == 1)
 }
 
-fn arguments(entry: &Entry) -> Result<Vec<String>, DesktopError> {
-    entry.arguments.iter().map(|word| text(word.as_ref()).map(quoted)).collect()
+fn arguments(arguments: &[OsString]) -> Result<Vec<String>, DesktopError> {
+    arguments.iter().map(|word| text(word.as_ref()).map(quoted)).collect()
+}
+
+/// The launcher's options as a link has them before the verb.
+///
+/// # Errors
+/// [`DesktopError::NotUnicode`] if a path in them is not Unicode.
+pub(super) fn options(options: &[OsString]) -> Result<String, DesktopError> {
+    arguments(options).map(|words| words.join(" "))
 }
 
 /// One word of a command line, as `CommandLineToArgvW` reads it: backslashes have a meaning only

@@ -99,6 +99,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "host",
             "durable",
             "programs",
+            "real_path",
             "store",
             "threads",
         ],

@@ -6,7 +6,7 @@ use crate::app::Ending;
 use crate::app::login_switch::turn_on;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
-use crate::app::shortcuts::{entry, name_of};
+use crate::app::shortcuts::{entry, name_of, own_call};
 use crate::desktop::autostart::{self, State};
 use crate::environment::Environment;
 use crate::host;
@@ -30,13 +30,13 @@ pub(super) fn autostart(
     what: What,
     output: &Output,
 ) -> Ending {
-    let home = &environment.home;
+    let (home, own_call) = (&environment.home, own_call(environment, own));
     let done = match what {
         What::On => turn_on(environment, entry(environment, own), host::user_folders().as_ref()),
-        What::Off => autostart::turn_off(home),
+        What::Off => autostart::turn_off(home, own_call.as_ref()),
         What::Status => Ok(None),
     };
-    let state = done.and_then(|changed| Ok((changed, autostart::state(home)?)));
+    let state = done.and_then(|changed| Ok((changed, autostart::state(home, own_call.as_ref())?)));
     let (changed, state) = match state {
         Ok(known) => known,
         Err(error) => return output.problem(&problem::of_desktop(&error)),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::app::Ending;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
-use crate::app::shortcuts::{entry, name_of};
+use crate::app::shortcuts::{entry, name_of, own_call};
 use crate::desktop::DesktopError;
 use crate::desktop::shortcut::{self, System};
 use crate::environment::Environment;
@@ -39,7 +39,12 @@ pub(crate) fn shortcut(
     let folders = host::user_folders();
     if remove {
         return reported(
-            shortcut::remove(&environment.home, folders.as_ref(), System::current()),
+            shortcut::remove(
+                &environment.home,
+                own_call(environment, own).as_ref(),
+                folders.as_ref(),
+                System::current(),
+            ),
             "shortcut-removed",
             "removed",
         );

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::Ending;
 use crate::app::output::Output;
 use crate::app::self_update::SelfUpdate;
-use crate::app::shortcuts::name_of;
+use crate::app::shortcuts::{name_of, own_call};
 use crate::desktop::DesktopError;
 use crate::desktop::uninstall::Uninstall;
 use crate::environment::Environment;
@@ -47,11 +47,12 @@ pub(crate) fn uninstall(
     }
     let keep_data =
         options.keep_data.unwrap_or_else(|| !attended || ask("uninstall-question-data", true));
-    let folders = host::user_folders();
+    let (folders, own_call) = (host::user_folders(), own_call(environment, own));
     let uninstall = Uninstall {
         home: &environment.home,
         folders: folders.as_ref(),
         program: own.program(),
+        own: own_call.as_ref(),
         keep_data,
         hook: HookOptions {
             variable: &host::variable,

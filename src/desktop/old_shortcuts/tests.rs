@@ -122,7 +122,7 @@ fn the_apps_own_shortcut_in_the_place_of_an_old_one_stays_until_it_goes_itself()
     assert_eq!(restore(&user.home).unwrap(), [menu.join("old.desktop")]);
     assert_eq!(fs::read(&place).unwrap(), own);
     assert!(is_recorded(&user.home) && replaced(&user.home).unwrap() == 0);
-    shortcut::remove(&user.home, None, System::Freedesktop).unwrap();
+    shortcut::remove(&user.home, None, None, System::Freedesktop).unwrap();
     assert_eq!(restore(&user.home).unwrap(), std::slice::from_ref(&place));
     assert!(fs::read(&place).unwrap() == before && !is_recorded(&user.home));
 }

@@ -185,7 +185,7 @@ fn for_mac(
     let mut all: Vec<Artifact> = icon.into_iter().collect();
     let information = folder.join("Info.plist");
     all.push(Artifact::file("information", information, mac::information(entry)));
-    let script = mac::script(entry)?;
+    let script = mac::script(&entry.own_call())?;
     all.push(Artifact::program("menu", folder.join("MacOS/start"), script.clone()));
     all.extend(desktop.map(|desktop| {
         // Finder opens such a script in a terminal, which is more than an icon; no text file can be

@@ -1,7 +1,7 @@
 //! Tests of `desktop::shortcut` in the folders of an invented user.
 
 use super::*;
-use crate::desktop::{Document, icon};
+use crate::desktop::{Document, icon, link_file};
 use crate::model::document_type::DocumentType;
 
 const ICON: &[u8] = include_bytes!("../../../assets/icons/launcher.png");
@@ -98,10 +98,11 @@ fn a_shortcut_is_made_once_and_goes_without_a_trace() {
     );
     let foreign = user.folders.data.join("applications/other.desktop");
     std::fs::write(&foreign, "another's").unwrap();
-    let removed = remove(&user.home, Some(&user.folders), System::Freedesktop).unwrap();
+    let removed = remove(&user.home, None, Some(&user.folders), System::Freedesktop).unwrap();
     assert_eq!((removed.len(), files(&user)), (6, vec![foreign]));
     assert!(
-        !is_made(&user.home) && remove(&user.home, None, System::Freedesktop).unwrap().is_empty()
+        !is_made(&user.home)
+            && remove(&user.home, None, None, System::Freedesktop).unwrap().is_empty()
     );
 }
 
@@ -157,7 +158,7 @@ fn a_bundle_of_macos_moves_with_its_name() {
     let names: Vec<_> =
         std::fs::read_dir(&applications).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["New.app"]);
-    remove(&user.home, Some(&user.folders), System::Mac).unwrap();
+    remove(&user.home, None, Some(&user.folders), System::Mac).unwrap();
     assert_eq!(std::fs::read_dir(&applications).unwrap().count(), 0);
 }
 
@@ -198,7 +199,7 @@ fn the_uninstall_of_one_home_leaves_the_icons_of_the_documents_of_another() {
     assert!(written.iter().any(|path| path.to_string_lossy().contains("/mimetypes/")));
     assert!(written.iter().all(|path| !alone.contains(path)), "{written:?}");
     assert!(!written.iter().any(|path| path.to_string_lossy().contains("plain")));
-    remove(&one.home, Some(folders), system).unwrap();
+    remove(&one.home, None, Some(folders), system).unwrap();
     assert!(written.iter().all(|path| path.exists()), "{written:?}");
 }
 
@@ -247,7 +248,7 @@ fn what_the_registry_holds_of_a_document_is_renewed_when_only_its_name_has_chang
     assert!(renew("Label"), "an older launcher has not recorded what it wrote");
     assert!(!renew("Label"), "nothing has changed");
     assert!(renew("Label file") && !renew("Label file"));
-    remove(&user.home, Some(&user.folders), System::Windows).unwrap();
+    remove(&user.home, None, Some(&user.folders), System::Windows).unwrap();
 }
 
 #[test]
@@ -262,9 +263,30 @@ fn a_list_of_what_was_made_that_cannot_be_read_is_not_taken_for_none() {
     assert!(is_made(&user.home), "it may be");
     assert!(make(&entry(), &user.home, &user.folders, false, system).is_err());
     assert!(refresh(&entry(), &user.home, &user.folders, system).is_err());
-    assert!(remove(&user.home, Some(&user.folders), system).is_err(), "the user is told");
+    assert!(remove(&user.home, None, Some(&user.folders), system).is_err(), "the user is told");
     assert_eq!(files(&user), made);
     crate::store::fixture::make_readable(&record, &aside);
-    assert!(!remove(&user.home, Some(&user.folders), system).unwrap().is_empty());
+    assert!(!remove(&user.home, None, Some(&user.folders), system).unwrap().is_empty());
     assert_eq!(files(&user), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn an_outdated_link_that_is_another_homes_by_now_stays() {
+    let user = user();
+    made_on_windows(&user, &entry());
+    let before = read(&user.home).unwrap().unwrap();
+    let [.., menu] = &before.files[..] else { panic!("{before:?}") };
+    let theirs = link_file::tests::written("D:\\other\\Sample.exe", "run", "D:\\other\\icon.ico");
+    std::fs::write(&menu.path, theirs).unwrap();
+    let changes = Changes {
+        to_write: Vec::new(),
+        retained: Vec::new(),
+        outdated: before.files.clone(),
+        desktop: false,
+    };
+    let (home, folders) = (&user.home, &user.folders);
+    changes.carry_out(&entry(), &before, home, folders, System::Windows).unwrap();
+    let left: Vec<_> = before.files.iter().filter(|made| made.path.exists()).collect();
+    assert_eq!(left, [menu]);
+    assert_eq!(made(home), [], "it is not this home's any more");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{installed, launcher_in_plain_form};
+use super::{Registered, installed, launcher_in_plain_form};
 use crate::support::release::World;
 
 /// The default value of a key of the registry.
@@ -72,6 +72,40 @@ fn two_homes_of_an_app_have_links_of_their_own() {
     assert!(!second.iter().any(|link| link.exists()), "{second:?}");
 }
 
+/// Before launchers looked, the second home took the link of the first one over.
+#[test]
+fn what_is_another_homes_by_now_stays() {
+    let ((one, _node), (other, _other_node)) = (installed(), installed());
+    let link = |world: &World, words: &[&str]| -> PathBuf {
+        let made = world.say(words);
+        assert_eq!(made.code, 0, "{}", made.errors);
+        let file = made.result["file"].as_str();
+        let written = made.result["written"].as_array().into_iter().flatten();
+        let mut links = file.into_iter().chain(written.map(|path| path.as_str().unwrap()));
+        links.find(|path| path.ends_with(".lnk")).unwrap().into()
+    };
+    for words in [&["shortcut"][..], &["autostart", "on"]] {
+        let (own, theirs) = (link(&one, words), link(&other, words));
+        assert_ne!(own, theirs);
+        fs::copy(&theirs, &own).unwrap();
+        let marked = link(&one, words);
+        assert!(marked != own && marked.exists() && own.exists(), "{}", marked.display());
+        assert_eq!(fs::read(&own).unwrap(), fs::read(&theirs).unwrap());
+        fs::remove_file(&own).unwrap();
+    }
+    let (own, theirs) =
+        (link(&one, &["autostart", "status"]), link(&other, &["autostart", "status"]));
+    fs::copy(&theirs, &own).unwrap();
+    assert_eq!(one.say(&["autostart", "status"]).result["autostart"], false);
+    assert_eq!(one.say(&["autostart", "off"]).code, 3);
+    assert!(own.exists());
+    for world in [&one, &other] {
+        assert_eq!(world.say(&["uninstall", "--yes"]).code, 0);
+    }
+    assert!(own.exists(), "it was the other home's, which does not know this place");
+    fs::remove_file(own).unwrap();
+}
+
 /// Windows' list of startup apps, as its settings and its task manager write it.
 const STARTUP_APPS: &str =
     r"HKCU\Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\StartupFolder";
@@ -87,6 +121,7 @@ fn a_start_at_login_that_the_task_manager_has_switched_off_is_not_called_on() {
         let done = Command::new("reg").args(arguments).output().unwrap();
         assert!(done.status.success(), "{done:?}");
     };
+    let _registered = Registered::new(&[STARTUP_APPS, "/v", link]);
     let switched_off = "030000000000000000000000";
     list(&["add", STARTUP_APPS, "/v", link, "/t", "REG_BINARY", "/d", switched_off, "/f"]);
     assert_eq!(world.say(&["autostart", "status"]).result["autostart"], false);

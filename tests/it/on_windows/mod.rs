@@ -16,6 +16,7 @@ mod signed;
 mod window;
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use crate::support::release::{NodeProcess, World};
 
@@ -38,4 +39,21 @@ fn installed() -> (World, NodeProcess) {
 /// The launcher's path as the system writes it; a cross-built test has it with slashes.
 fn launcher_in_plain_form() -> String {
     env!("CARGO_BIN_EXE_kuzflow-launcher").replace('/', "\\")
+}
+
+/// Something in the registry that the test makes, and that goes with the test, whatever comes of it.
+struct Registered(Vec<String>);
+
+impl Registered {
+    /// `place` is what `reg delete` is called with.
+    fn new(place: &[&str]) -> Self {
+        Self(place.iter().map(|word| (*word).to_owned()).collect())
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = Command::new("reg").arg("delete").args(&self.0).arg("/f").output();
+    }
 }

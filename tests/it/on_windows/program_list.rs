@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::{QUIET, publish};
+use super::{QUIET, Registered, publish};
 use crate::support::release::{World, reply, text};
 
 const ENTRY: &str = r"HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\sample";
@@ -36,6 +36,7 @@ fn the_list_of_programs_shows_the_version_that_the_launcher_has_installed() {
     let settings = format!("home = '{}'\n{settings}", text(&home));
     fs::write(folder.join("launcher.toml"), settings).unwrap();
     fs::copy(world.path("publisher/launcher/root.json"), folder.join("root.json")).unwrap();
+    let _registered = Registered::new(&[ENTRY]);
     let plain = text(&folder).replace('/', "\\");
     for (name, text) in [("InstallLocation", plain.as_str()), ("DisplayVersion", "0.9.0")] {
         reg(&["add", ENTRY, "/v", name, "/t", "REG_SZ", "/d", text, "/f"]);
@@ -57,5 +58,4 @@ fn the_list_of_programs_shows_the_version_that_the_launcher_has_installed() {
     assert_eq!(world.say(&["switch", "1.0.0"]).code, 0);
     assert_eq!(world.active(), "1.0.0");
     assert_eq!(value("DisplayVersion", "REG_SZ"), "1.1.0");
-    reg(&["delete", ENTRY, "/f"]);
 }
