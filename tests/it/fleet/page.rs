@@ -1,12 +1,14 @@
 //! The operators' page, as a browser gets it.
 
 use std::collections::BTreeMap;
+use std::io::{BufReader, Write as _};
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
 use super::{address, new_token, serve, stats};
-use crate::server::client::{Answer, ask, post, post_with};
+use crate::server::client::{Answer, ask, connect, post, post_with, read_answer};
+use crate::server::running::Nginx;
 use crate::support::release::{NodeProcess, World, kuzflow, text};
 
 fn world() -> (World, NodeProcess) {
@@ -144,6 +146,28 @@ fn the_page_shows_the_numbers_of_stats() {
     assert!(html.contains("<option value=\"1.10.0\" selected>"), "{html}");
     let (_, html) = page(to, "/fleet?version=7.0.0", &cookie);
     assert!(html.contains("Nothing like this was reported"), "{html}");
+}
+
+#[test]
+fn a_browser_logs_in_through_nginx_at_any_port() {
+    let (world, node) = world();
+    let word = new_token(&world.path("data"), "alice", "read");
+    let repository = world.path("publisher/repository");
+    let Some(nginx) = Nginx::start(&repository, Some(address(&node))) else { return };
+    // Without TLS browsers say where a form comes from by this field alone.
+    let log_in = |origin: &str| {
+        let form = format!("token={word}&lang=");
+        let request = format!(
+            "POST /fleet/login HTTP/1.1\r\nHost: {}\r\nOrigin: {origin}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{form}",
+            nginx.address,
+            form.len()
+        );
+        let mut stream = connect(nginx.address);
+        stream.write_all(request.as_bytes()).unwrap();
+        read_answer(&mut BufReader::new(stream), false).status
+    };
+    assert_eq!(log_in(&format!("http://{}", nginx.address)), 303);
+    assert_eq!(log_in(&format!("http://{}", nginx.address.ip())), 403, "another server there");
 }
 
 #[test]

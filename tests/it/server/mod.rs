@@ -10,4 +10,4 @@ mod faults;
 mod incremental;
 mod release;
 mod repository;
-mod running;
+pub mod running;
