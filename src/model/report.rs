@@ -244,7 +244,7 @@ impl Report {
             (
                 "nodes",
                 self.nodes.len() > REPORT_NODES
-                    || self.nodes.iter().any(|node| large(node.bytes) || node.faults > FAULTS)
+                    || self.nodes.iter().any(|node| large(node.bytes) || node.faults > NODE_FAULTS)
                     || (1..self.nodes.len()).any(|at| {
                         self.nodes[..at].iter().any(|other| other.node == self.nodes[at].node)
                     }),
@@ -277,7 +277,7 @@ impl Report {
 /// Largest number in a report: 128 GiB, or four years in milliseconds.
 const LARGEST: u64 = 1 << 37;
 /// Most faults of a node in a report.
-const FAULTS: u64 = 1 << 20;
+pub(crate) const NODE_FAULTS: u64 = 1 << 20;
 
 /// Whether a text can be a label: short, without signs that cannot be seen, and not empty.
 fn is_plain(text: &str) -> bool {
@@ -372,7 +372,7 @@ mod tests {
             ("nodes", nodes.into()),
             ("nodes", serde_json::json!([{"node": long}])),
             ("nodes", serde_json::json!([{"node": "a", "bytes": 1}, {"node": "a", "bytes": 1}])),
-            ("nodes", serde_json::json!([{"node": "a", "faults": 1 + FAULTS}])),
+            ("nodes", serde_json::json!([{"node": "a", "faults": 1 + NODE_FAULTS}])),
             ("region", "a\u{202e}b".into()),
         ] {
             assert!(with(key, value.clone()).is_err(), "{key} {value}");

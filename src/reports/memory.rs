@@ -11,7 +11,9 @@ use super::happening::{Happening, failure_word, problem_word, strategy_word};
 use crate::model::incident::LaunchFailure;
 use crate::model::launcher::own_version;
 use crate::model::platform::AppName;
-use crate::model::report::{REPORT_NODES, RandomId, Report, ReportKind, label};
+use crate::model::report::{
+    NODE_FAULTS, REPORT_NODES, RandomId, Report, ReportKind, ReportedNode, label,
+};
 use crate::model::{Platform, Version};
 
 /// How long one number stands for the installation, seconds: 28 days.
@@ -195,10 +197,22 @@ fn complete(report: &mut Report, happening: &Happening) {
         Happening::Recalled(_) => report.reason = Some("recalled".to_owned()),
         _ => {}
     }
-    report.nodes.truncate(REPORT_NODES);
-    for node in &mut report.nodes {
-        node.node = label(&node.node);
+    report.nodes = labelled(&report.nodes);
+}
+
+/// The nodes under names that the server takes, each name once: what shortening makes equal is added.
+fn labelled(nodes: &[ReportedNode]) -> Vec<ReportedNode> {
+    let mut labelled: Vec<ReportedNode> = Vec::new();
+    for ReportedNode { node, bytes, faults } in nodes {
+        let (name, faults) = (label(node), (*faults).min(NODE_FAULTS));
+        if let Some(known) = labelled.iter_mut().find(|known| known.node == name) {
+            known.bytes = known.bytes.saturating_add(*bytes);
+            known.faults = (known.faults + faults).min(NODE_FAULTS);
+        } else if labelled.len() < REPORT_NODES {
+            labelled.push(ReportedNode { node: name, bytes: *bytes, faults });
+        }
     }
+    labelled
 }
 
 #[cfg(test)]
@@ -209,7 +223,6 @@ mod tests {
     use super::*;
     use crate::messages::protocol::{Problem, ProblemKind};
     use crate::model::plan::UpdateStrategy;
-    use crate::model::report::ReportedNode;
 
     const NOW: i64 = 1_796_000_030;
 
@@ -359,11 +372,17 @@ mod tests {
     #[test]
     fn what_is_long_or_much_is_shortened_so_that_the_server_takes_it() {
         let mut launcher = Launcher::new();
-        let node = ReportedNode { node: "n\n".repeat(100), bytes: 1, faults: 0 };
-        let nodes = vec![node; 20];
+        let node = |number: usize| ReportedNode {
+            node: format!("{number}{}", "n\n".repeat(100)),
+            bytes: 1,
+            faults: u64::MAX,
+        };
+        // The second half has the same names again.
+        let nodes = (0..20).map(|number| node(number % 10)).collect();
         let failed = Happening::Failed { way: None, problem: ProblemKind::NodesUnusable, nodes };
         let report = launcher.report(&failed).unwrap();
         assert_eq!(report.nodes.len(), REPORT_NODES);
+        assert!(report.nodes.iter().all(|node| node.bytes == 2), "{:?}", report.nodes);
         Report::parse(serde_json::to_value(report).unwrap()).unwrap();
     }
 
