@@ -27,7 +27,7 @@ use crate::update::applying::{self, Application, ApplyFailure, ApplyTarget};
 use crate::update::download_sources::DownloadOutcome;
 use crate::update::entries::{ENTRY_TIMEOUT, EntrySource, Placed};
 use crate::update::package_documents::{self, Library};
-use crate::update::repair;
+use crate::update::{check, repair};
 
 /// The outcome of a plan's packs.
 pub(super) enum Chain {
@@ -191,10 +191,7 @@ impl UpdateJob {
             tracing::info!(bases, files, "what is damaged is larger than what is made from it");
             return Ok(false);
         }
-        let (environment, manifest) = (Arc::clone(&self.environment), signed.patch.base_manifest);
-        let Some(release) =
-            blocking(move || package_documents::listed(&environment, &manifest)).await?
-        else {
+        let Some(release) = self.release_of(signed.patch.base_manifest).await? else {
             tracing::info!(release = %signed.patch.from, "a base is damaged, and its release is no longer published");
             return Ok(false);
         };
@@ -221,6 +218,28 @@ impl UpdateJob {
                 Ok(false)
             }
         }
+    }
+
+    /// The release with this manifest: of the last check, else among those that are no longer offered,
+    /// which a check does not read.
+    async fn release_of(&self, manifest: Digest) -> Result<Option<SignedRelease>, Problem> {
+        let environment = Arc::clone(&self.environment);
+        let listed = blocking(move || package_documents::listed(&environment, &manifest)).await?;
+        if listed.is_some() {
+            return Ok(listed);
+        }
+        let refreshed = tokio::select! {
+            refreshed = check::refresh_with_history(&self.environment, &self.client) => refreshed,
+            () = cancelled(self.control.clone()) => return Ok(None),
+        };
+        let is = |signed: &SignedRelease| signed.release.manifest.hash == manifest;
+        Ok(match refreshed {
+            Ok(repository) => repository.releases.into_iter().find(is),
+            Err(problem) => {
+                tracing::info!(?problem, "the releases that are no longer offered cannot be read");
+                None
+            }
+        })
     }
 
     /// Fetches the bases that an application lacks out of `release`, which has them; `None` if
