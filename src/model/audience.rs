@@ -18,6 +18,9 @@ use super::version::Version;
 /// The words that hold for an app's releases.
 pub type Words = BTreeMap<Version, RolloutWord>;
 
+/// How many recalls are followed from a recalled release to the one that takes its place.
+const RECALLS_IN_A_ROW: usize = 8;
+
 /// The facts of an installation that decide which release it gets.
 #[derive(Clone, Copy, Debug)]
 pub struct Audience<'a> {
@@ -131,14 +134,30 @@ impl Audience<'_> {
             mine.iter().find(|signed| signed.release.container.version == *version).copied()
         };
         let bad = of(self.current?)?;
-        let to = self.recall(&bad.release)?;
+        let mut to = self.recall(&bad.release)?;
+        // What takes its place may have been recalled since. A circle ends at a recalled one.
+        for _ in 0..RECALLS_IN_A_ROW {
+            match of(to).and_then(|signed| self.recall(&signed.release)) {
+                Some(next) => to = next,
+                None => break,
+            }
+        }
+        let watershed = next_watershed(mine.iter().map(|signed| &signed.release), self.current);
+        let current = &bad.release.container.version;
+        // The way forward is that of every update; the way back is a rollback.
+        let is_reachable = |release: &Release| {
+            release.container.version < *current
+                || watershed.is_none_or(|watershed| release.container.version <= *watershed)
+                    && release.minimum_version.as_ref().is_none_or(|minimum| minimum <= current)
+        };
         let may_take_its_place = |to: &&SignedRelease| {
             let release = &to.release;
             !release.halted
                 && self.recall(release).is_none()
                 && release.system.unmet_by(self.system).is_none()
                 && !self.failed.contains(&release.container.version)
-                && release.container.version != bad.release.container.version
+                && release.container.version != *current
+                && is_reachable(release)
         };
         Some((bad, of(to).filter(may_take_its_place)))
     }

@@ -31,9 +31,13 @@ pub(crate) fn switch(
 
 /// Whether the active version is recalled. A state that cannot be read says nothing.
 pub(crate) fn is_active_recalled(home: &Home) -> bool {
-    let recalled = home.stored_state().ok().flatten().map(|state| state.recalled);
-    let active = home.active().ok().map(|(active, _)| active.container.version);
-    recalled.zip(active).is_some_and(|(recalled, active)| recalled.contains(&active))
+    home.active().is_ok_and(|(active, _)| is_recalled(home, &active.container))
+}
+
+/// Whether this version is recalled. A state that cannot be read says nothing.
+pub(super) fn is_recalled(home: &Home, id: &ContainerId) -> bool {
+    let state = home.stored_state().ok().flatten();
+    state.is_some_and(|state| state.recalled.contains(&id.version))
 }
 
 /// The earlier state of `id`, if a recall leads back to it.
@@ -107,6 +111,28 @@ mod tests {
         let _folder = fixture.release();
         let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
         assert_eq!(resolved.record.container, one);
+        assert_eq!(read(&home, &one), "of one");
+    }
+
+    #[test]
+    fn a_version_that_was_recalled_while_it_waited_is_not_started() {
+        let (fixture, one, _) = recalled();
+        let home = fixture.home.clone();
+        switch(&home, &one, SwitchOptions::PLAIN, &fixture.lock).unwrap();
+        let three = fixture.install("3.0.0", &[]);
+        switch_at_next_start(&home, &three, &fixture.lock).unwrap();
+        let mut state = home.state().unwrap();
+        state.recalled.push(Version::new(3, 0, 0));
+        home.set_state(&state).unwrap();
+        let _folder = fixture.release();
+        for _ in 0..2 {
+            let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
+            assert_eq!(
+                (resolved.record.container, resolved.switched.is_none()),
+                (one.clone(), true)
+            );
+        }
+        assert_eq!(home.active().unwrap().0.pending, None);
         assert_eq!(read(&home, &one), "of one");
     }
 

@@ -79,6 +79,11 @@ pub(crate) fn resolve_for_start(
         );
         return Ok(Resolved { record, switched: None, waits: Some(error) });
     }
+    if recall::is_recalled(home, &pending) {
+        tracing::warn!(%pending, "the version that waited was recalled meanwhile");
+        home.set_active(&Active { pending: None, pending_failures: 0, ..active })?;
+        return stay(record);
+    }
     match recall::switch(home, &pending, options, &lock) {
         Ok((record, carried_over)) => {
             carried_over.log();

@@ -133,7 +133,8 @@ fn named_release<'a>(
     if release.channel != audience.channel {
         return Err(refuse(&format!("it is in the channel {}", release.channel)));
     }
-    if release.halted {
+    let by_word = audience.words.get(version).is_some_and(|word| word.halted);
+    if release.halted || release.plan.is_some() && by_word {
         return Err(refuse("the publisher has halted it"));
     }
     if audience.recall(release).is_some() {

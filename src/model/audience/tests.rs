@@ -220,6 +220,34 @@ fn who_has_a_recalled_release_is_sent_to_the_named_one_and_others_are_not_offere
 }
 
 #[test]
+fn a_recall_to_what_was_recalled_since_leads_on_and_a_circle_ends() {
+    let recall = |to: &str| Some(Recall { to: version(to), reason: BTreeMap::new() });
+    let mut releases = [release("1.0.0", 1000), release("2.0.0", 1000), release("3.0.0", 1000)];
+    releases[2].release.recalled = recall("2.0.0");
+    releases[1].release.recalled = recall("1.0.0");
+    let back = Choice::Recalled { bad: &releases[2], to: &releases[0] };
+    assert_eq!(choose(&releases, Some("3.0.0"), &[], "i"), back);
+    let mut circle = releases.clone();
+    circle[1].release.recalled = recall("3.0.0");
+    assert_eq!(choose(&circle, Some("3.0.0"), &[], "i"), Choice::Withdrawn(&circle[2]));
+}
+
+#[test]
+fn a_recall_forward_passes_no_watershed() {
+    let recall = Recall { to: version("3.0.0"), reason: BTreeMap::new() };
+    let mut releases = [release("1.0.0", 1000), release("2.0.0", 1000), release("3.0.0", 1000)];
+    releases[0].release.recalled = Some(recall);
+    let forward = Choice::Recalled { bad: &releases[0], to: &releases[2] };
+    assert_eq!(choose(&releases, Some("1.0.0"), &[], "i"), forward);
+    let mut parted = releases.clone();
+    parted[1].release.watershed = true;
+    assert_eq!(choose(&parted, Some("1.0.0"), &[], "i"), Choice::Offer(&parted[1]));
+    let mut transaction = releases.clone();
+    transaction[2].release.minimum_version = Some(version("2.0.0"));
+    assert_eq!(choose(&transaction, Some("1.0.0"), &[], "i"), Choice::Offer(&transaction[1]));
+}
+
+#[test]
 fn a_word_recalls_only_where_the_plan_says_and_a_plan_reaches_whom_it_names() {
     let mut releases = [release("1.0.0", 1000), release("2.0.0", 10)];
     let plan = json!({
