@@ -72,8 +72,9 @@ pub(super) fn place(
         // The tree is one for all channels; the first has it.
         let tree = target_name(&VersionTree::target_name(&newest.container))?;
         history.extend(placed.own.remove_entry(&tree));
-        placed.roles.insert(kind.role(RolePart::Offer), offer);
-        placed.roles.insert(kind.role(RolePart::History), history);
+        // Where dots stand in names, two kinds may have one role.
+        placed.roles.entry(kind.role(RolePart::Offer)).or_default().extend(offer);
+        placed.roles.entry(kind.role(RolePart::History)).or_default().extend(history);
         placed.kinds.insert(kind);
     }
     if form == MetadataForm::Both {
@@ -86,7 +87,12 @@ pub(super) fn place(
 fn offered(releases: &[&Release]) -> BTreeSet<ContainerId> {
     let mut offered: BTreeSet<ContainerId> = necessity::needed(releases).into_keys().collect();
     offered.extend(releases.first().map(|newest| newest.container.clone()));
-    for release in releases {
+    // Those that anybody may have come first.
+    let is_plain = |release: &&&Release| {
+        !release.halted && release.recalled.is_none() && release.plan.is_none()
+    };
+    let plain = releases.iter().filter(is_plain);
+    for release in plain.chain(releases.iter().filter(|release| !is_plain(release))) {
         if offered.len() >= OFFERED_AT_LEAST {
             break;
         }

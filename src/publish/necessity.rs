@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::model::audience::next_watershed;
 use crate::model::{ContainerId, Platform, Release, Version};
 
 /// Why a release must stay.
@@ -58,6 +59,15 @@ impl fmt::Display for Need {
 /// App, channel and platform: an installation is offered only releases of its own kind.
 type ReleaseKind<'a> = (String, &'a str, &'a Platform);
 
+/// Which part of all installations a release reaches, in thousandths. A plan may be for some of them, or
+/// for a later time, and a server may halt it: while a release has one, others are needed beside it.
+fn share(release: &Release) -> u16 {
+    match release.plan {
+        Some(_) => release.rollout_permille.min(999),
+        None => release.rollout_permille,
+    }
+}
+
 /// Groups releases by kind, the newest first.
 pub(super) fn kinds<'a>(releases: impl IntoIterator<Item = &'a Release>) -> Vec<Vec<&'a Release>> {
     let mut kinds: BTreeMap<ReleaseKind<'a>, Vec<&'a Release>> = BTreeMap::new();
@@ -80,18 +90,29 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
     let mut needed = BTreeMap::new();
     for share in open
         .iter()
-        .map(|release| release.rollout_permille)
+        .map(|release| share(release))
         .filter(|share| *share > 0)
         .collect::<BTreeSet<_>>()
     {
         let admitted: Vec<&Release> =
-            open.iter().filter(|release| release.rollout_permille >= share).copied().collect();
+            open.iter().filter(|release| self::share(release) >= share).copied().collect();
         for start in starts(&open) {
+            // Nobody passes the next watershed at once.
+            let watershed = match &start {
+                Start::Nothing => None,
+                Start::Before => watersheds(kind).map(|(mark, _)| &mark.container.version).min(),
+                Start::At(current) => next_watershed(kind.iter().copied(), Some(current)),
+            };
+            let is_before = |release: &Release| {
+                watershed.is_none_or(|watershed| release.container.version <= *watershed)
+            };
             let newer = |release: &&&Release| match &start {
                 Start::Nothing => true,
-                Start::Before => release.minimum_version.is_none(),
+                Start::Before => release.minimum_version.is_none() && is_before(release),
                 Start::At(current) => {
-                    release.container.version > **current && release.open_to(Some(current))
+                    release.container.version > **current
+                        && release.open_to(Some(current))
+                        && is_before(release)
                 }
             };
             let Some(offer) = admitted.iter().find(newer) else { continue };
@@ -111,14 +132,18 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
     }
     let offered = open
         .iter()
-        .find(|release| release.rollout_permille == 1000)
+        .find(|release| share(release) == 1000)
         .map(|release| &release.container.version);
     for release in open.iter().filter(|release| Some(&release.container.version) > offered) {
         let need = if release.rollout_permille > 0 { Need::RollingOut } else { Need::Waiting };
         needed.entry(release.container.clone()).or_insert(need);
     }
     for (release, need) in watersheds(kind).chain(recalls(kind)).chain(for_old_systems(&open)) {
-        needed.entry(release.container.clone()).or_insert(need);
+        let known = needed.entry(release.container.clone()).or_insert_with(|| need.clone());
+        // That it is a watershed is the simpler reason.
+        if need == Need::Watershed && matches!(known, Need::TransactionStep { .. }) {
+            *known = need;
+        }
     }
     needed
 }
@@ -142,7 +167,7 @@ fn recalls<'a>(kind: &'a [&'a Release]) -> impl Iterator<Item = (&'a Release, Ne
 /// The releases that run on a system which is too old for each newer one.
 fn for_old_systems<'a>(open: &'a [&'a Release]) -> impl Iterator<Item = (&'a Release, Need)> {
     let all: Vec<&'a Release> =
-        open.iter().filter(|release| release.rollout_permille == 1000).copied().collect();
+        open.iter().filter(|release| share(release) == 1000).copied().collect();
     let mut newer: Vec<&Release> = Vec::new();
     let mut found = Vec::new();
     for release in all {
@@ -177,7 +202,7 @@ mod tests {
     use super::*;
     use crate::model::release::Recall;
 
-    fn share(version: &str, permille: u16) -> Release {
+    fn shared(version: &str, permille: u16) -> Release {
         Release { rollout_permille: permille, ..Release::sample(version) }
     }
 
@@ -221,6 +246,33 @@ mod tests {
     }
 
     #[test]
+    fn a_release_with_a_plan_does_not_reach_everybody() {
+        let plan =
+            serde_json::json!({"stages": [{"permille": 1000}], "begins": "2030-01-01T00:00:00Z"});
+        let planned = Release {
+            plan: Some(serde_json::from_value(plan).unwrap()),
+            ..Release::sample("2.0.0")
+        };
+        let needed = reported(&[Release::sample("1.0.0"), planned]);
+        let all = [("1.0.0".to_owned(), Need::Offered), ("2.0.0".to_owned(), Need::RollingOut)];
+        assert_eq!(needed, all);
+    }
+
+    #[test]
+    fn a_step_to_a_watershed_is_needed() {
+        let releases = [
+            Release::sample("1.0.0"),
+            Release::sample("1.5.0"),
+            Release { watershed: true, ..minimum("2.0.0", "1.5.0") },
+            Release::sample("3.0.0"),
+        ];
+        let needed = reported(&releases);
+        assert!(needed.contains(&step("1.5.0", "3.0.0")), "{needed:?}");
+        assert!(needed.contains(&("2.0.0".to_owned(), Need::Watershed)), "{needed:?}");
+        assert!(needed.contains(&("3.0.0".to_owned(), Need::Offered)), "{needed:?}");
+    }
+
+    #[test]
     fn watersheds_recalls_and_releases_for_old_systems_are_needed() {
         let system = serde_json::from_str(r#"{"glibc": "2.28"}"#).unwrap();
         let recall = Recall { to: Version::new(1, 1, 0), reason: BTreeMap::new() };
@@ -251,9 +303,9 @@ mod tests {
         let releases = [
             Release::sample("1.0.0"),
             Release::sample("1.5.0"),
-            share("2.0.0", 500),
-            share("3.0.0", 100),
-            share("4.0.0", 0),
+            shared("2.0.0", 500),
+            shared("3.0.0", 100),
+            shared("4.0.0", 0),
         ];
         let expected = [
             ("1.5.0", Need::Offered),
@@ -264,7 +316,7 @@ mod tests {
         assert_eq!(reported(&releases), expected.map(|(version, need)| (version.to_owned(), need)));
         // No installation is offered 2.0.0 as long as 3.0.0 goes to more of them; once 3.0.0 is
         // halted, 2.0.0 is the next.
-        let releases = [Release::sample("1.0.0"), share("2.0.0", 100), share("3.0.0", 500)];
+        let releases = [Release::sample("1.0.0"), shared("2.0.0", 100), shared("3.0.0", 500)];
         assert_eq!(reported(&releases).len(), 3);
     }
 
