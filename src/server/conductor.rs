@@ -81,7 +81,10 @@ async fn agreed<'a>(
     let stored = fleet.store.newest_word(about).await?;
     let signed = rollout.word.map_or(0, |word| word.sequence);
     match stored {
-        Some(StoredWord { word, signed: None, .. }) if word.sequence > signed => {
+        // A word for a stage that the present plan lacks stays unsigned, and the next one has a higher number.
+        Some(StoredWord { word, signed: None, .. })
+            if word.sequence > signed && word.stage < rollout.plan.stages().len() =>
+        {
             steering.sign(rollout, word).await?;
             fleet.store.note_signed(about, &word).await?;
             rollout.word = Some(word);
@@ -105,6 +108,9 @@ async fn make_move(
     (who, wanted): (&str, RolloutMove),
     word: RolloutWord,
 ) -> Result<bool, ServerError> {
+    // The repository's number falls after a restore from a backup, or when a plan came anew.
+    let known = present.stored.as_ref().map_or(0, |stored| stored.word.sequence);
+    let word = RolloutWord { sequence: word.sequence.max(known.saturating_add(1)), ..word };
     if !fleet.store.decide(present.about(), (who, wanted), &word).await? {
         return Ok(false);
     }
@@ -170,7 +176,10 @@ async fn conduct_one(
     };
     match rollout.after(wanted, now) {
         Ok(Some(next)) => {
-            make_move(fleet, steering, &known, (CONDUCTOR, wanted), next).await?;
+            if !make_move(fleet, steering, &known, (CONDUCTOR, wanted), next).await? {
+                let version = &rollout.version;
+                tracing::warn!(%version, "somebody else has moved the rollout; it is looked at again");
+            }
         }
         Ok(None) => {}
         Err(reason) => tracing::debug!(version = %rollout.version, "no move: {reason}"),

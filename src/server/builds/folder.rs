@@ -119,7 +119,10 @@ pub(super) fn remove(path: &Path) {
     let removed = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => Err(error),
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path).or_else(|_| {
+            open_folders(path);
+            fs::remove_dir_all(path)
+        }),
         Ok(_) => fs::remove_file(path),
     };
     match removed {
@@ -129,6 +132,25 @@ pub(super) fn remove(path: &Path) {
         _ => {}
     }
 }
+
+/// Gives this user all rights on the folders below `path`: a build may have taken them away.
+fn open_folders(path: &Path) {
+    // A folder can be looked into once it was opened, so its entries come after it.
+    for entry in walkdir::WalkDir::new(path).into_iter().flatten() {
+        if entry.file_type().is_dir() {
+            open(entry.path());
+        }
+    }
+}
+
+#[cfg(unix)]
+fn open(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+}
+
+#[cfg(not(unix))]
+fn open(_: &Path) {}
 
 /// Bytes that the files in a folder take on the disk.
 pub(super) fn size(folder: &Path) -> u64 {

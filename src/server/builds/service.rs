@@ -87,6 +87,7 @@ impl Builds {
             confinement,
             runtimes: options.runtimes.clone(),
             is_ending,
+            has_built: AtomicBool::new(false),
         });
         // One more looks after old results, also where other servers build.
         for number in 0..=options.settings.workers {
@@ -119,16 +120,18 @@ impl Drop for Builds {
 fn keep_building(workshop: &Workshop, number: u8) {
     let owner = format!("{}-{number}", std::process::id());
     while !workshop.is_ending.load(Ordering::Relaxed) {
-        if !workshop.build_one(&owner) {
-            pause(workshop, LOOK);
+        if workshop.build_one(&owner) {
+            workshop.has_built.store(true, Ordering::Relaxed);
+        } else {
+            pause(workshop, LOOK, || false);
         }
     }
 }
 
-/// Waits, but not longer than the server runs.
-fn pause(workshop: &Workshop, time: Duration) {
+/// Waits, but not longer than the server runs, or until `is_over`.
+fn pause(workshop: &Workshop, time: Duration, is_over: impl Fn() -> bool) {
     let until = Instant::now() + time;
-    while Instant::now() < until && !workshop.is_ending.load(Ordering::Relaxed) {
+    while Instant::now() < until && !workshop.is_ending.load(Ordering::Relaxed) && !is_over() {
         std::thread::sleep(STEP);
     }
 }
@@ -143,7 +146,7 @@ fn keep_cleaning(workshop: &Workshop) {
                 tracing::warn!(error = error_chain::line(&error), "old builds stay for now");
             }
         }
-        pause(workshop, CLEANING);
+        pause(workshop, CLEANING, || workshop.has_built.swap(false, Ordering::Relaxed));
     }
 }
 

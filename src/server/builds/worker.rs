@@ -47,6 +47,8 @@ pub(super) struct Workshop {
     pub(super) runtimes: (Runtimes, PathBuf),
     /// True once the server ends.
     pub(super) is_ending: Arc<AtomicBool>,
+    /// True after a build, until its results and those of others have been looked through.
+    pub(super) has_built: AtomicBool,
 }
 
 /// A job in this worker's hands.
