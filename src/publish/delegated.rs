@@ -87,12 +87,7 @@ pub(super) fn place(
 fn offered(releases: &[&Release]) -> BTreeSet<ContainerId> {
     let mut offered: BTreeSet<ContainerId> = necessity::needed(releases).into_keys().collect();
     offered.extend(releases.first().map(|newest| newest.container.clone()));
-    // Those that anybody may have come first.
-    let is_plain = |release: &&&Release| {
-        !release.halted && release.recalled.is_none() && release.plan.is_none()
-    };
-    let plain = releases.iter().filter(is_plain);
-    for release in plain.chain(releases.iter().filter(|release| !is_plain(release))) {
+    for release in releases {
         if offered.len() >= OFFERED_AT_LEAST {
             break;
         }
