@@ -16,6 +16,7 @@ nothing-title = There is no version to install
 current-subtitle = Current version { $version }
 current-subtitle-none = No version is installed yet
 offer-title = { $app } { $version } is available
+offer-title-recalled = { $app } { $version } in place of { $bad }
 offer-title-older = { $app } { $version } is older than your { $current }
 older-refused = Nothing was installed. To go back to { $version } with your present files, add --accept-older.
 offer-subtitle = { $way } • { $size }

@@ -16,6 +16,7 @@ nothing-title = 没有可安装的版本
 current-subtitle = 当前版本 { $version }
 current-subtitle-none = 尚未安装任何版本
 offer-title = { $app } 有新版本 { $version }
+offer-title-recalled = { $app } { $version } 代替 { $bad }
 offer-title-older = { $app } { $version } 早于您现在的版本 { $current }
 older-refused = 没有安装。要连同您现在的文件恢复到 { $version }，请加上 --accept-older。
 offer-subtitle = { $way } • { $size }

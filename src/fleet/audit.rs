@@ -18,7 +18,7 @@ pub(super) const TOTAL: &str = "audit";
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(crate) enum Deed {
     NewToken,
     RevokedToken,
     Login,
@@ -30,10 +30,31 @@ pub(super) enum Deed {
     HaltedRollout,
     ResumedRollout,
     NextStage,
+    RecalledRelease,
+    TookRecallBack,
+    SignedElsewhere,
 }
 
 impl Deed {
-    pub(super) const fn word(self) -> &'static str {
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 13] = [
+        Self::NewToken,
+        Self::RevokedToken,
+        Self::Login,
+        Self::LoginRefused,
+        Self::Logout,
+        Self::NewBuild,
+        Self::CancelledBuild,
+        Self::HaltedRollout,
+        Self::ResumedRollout,
+        Self::NextStage,
+        Self::RecalledRelease,
+        Self::TookRecallBack,
+        Self::SignedElsewhere,
+    ];
+
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::NewToken => "token_new",
             Self::RevokedToken => "token_revoked",
@@ -45,9 +66,15 @@ impl Deed {
             Self::HaltedRollout => "rollout_halted",
             Self::ResumedRollout => "rollout_resumed",
             Self::NextStage => "rollout_next_stage",
+            Self::RecalledRelease => "release_recalled",
+            Self::TookRecallBack => "recall_taken_back",
+            Self::SignedElsewhere => "rollout_signed_elsewhere",
         }
     }
 }
+
+/// A row of `audit`.
+type Row = (i64, i64, String, String, String, String, String);
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,6 +95,10 @@ pub(crate) struct AuditEntry {
 }
 
 impl AuditEntry {
+    fn from_row((number, at, who, what, subject, before, hash): Row) -> Self {
+        Self { number, at, who, what, subject, before, hash }
+    }
+
     /// An entry that follows the one with the digest `before`.
     pub(super) fn after(
         before: Option<String>,
@@ -195,7 +226,6 @@ impl Audit {
 impl Store {
     /// All entries, the first one first.
     pub(crate) async fn audit(&self) -> Result<Audit, FleetError> {
-        type Row = (i64, i64, String, String, String, String, String);
         let read = || FleetError::database("read the audit");
         on!(&self.database, pool, Kind => {
             // Counted before: an entry that is written meanwhile is one more, none less.
@@ -210,11 +240,24 @@ impl Store {
             .fetch_all(pool)
             .await
             .map_err(read())?;
-            let entries = rows.into_iter().map(|(number, at, who, what, subject, before, hash)| {
-                AuditEntry { number, at, who, what, subject, before, hash }
-            });
+            let entries = rows.into_iter().map(AuditEntry::from_row);
             Ok(Audit { entries: entries.collect(), counted: counted.unwrap_or(0) })
         })
+    }
+
+    /// The newest entries, the newest first.
+    pub(crate) async fn newest_audit(&self, most: usize) -> Result<Vec<AuditEntry>, FleetError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = on!(&self.database, pool, Kind => {
+            sqlx::query_as::<_, Row>(
+                "SELECT number, at, who, what, subject, before, hash FROM audit ORDER BY number DESC LIMIT $1",
+            )
+            .bind(most)
+            .fetch_all(pool)
+            .await
+        });
+        let rows = rows.map_err(FleetError::database("read the audit"))?;
+        Ok(rows.into_iter().map(AuditEntry::from_row).collect())
     }
 
     /// Writes an entry by itself.

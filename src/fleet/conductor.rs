@@ -5,8 +5,8 @@
 //! a clock, a database, a signature; a step beyond the plan; a resumed rollout, which is a person's
 //! decision.
 //!
-//! Anybody can send false reports. So counts alone can only stop a rollout; going on needs the signed
-//! hours as well.
+//! Anybody can send false reports. Going on needs the signed hours as well; a number of rollbacks
+//! halts however many updates are said to have come up.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -111,15 +111,16 @@ fn has_lasted(stage: &Stage, began: Timestamp, now: Timestamp) -> bool {
     began.checked_add(SignedDuration::from_hours(hours)).is_ok_and(|ends| ends <= now)
 }
 
-/// The reason for a halt, if the share of rollbacks is above the threshold beyond reasonable doubt.
+/// The reason for a halt, if the share of rollbacks is above the threshold beyond reasonable doubt,
+/// or their number is reached, which no false report can hide.
 fn too_many_rollbacks(stage: &Stage, tally: Tally) -> Option<TooManyRollbacks> {
     let (rolled_back, ended) = (tally.rolled_back, tally.ended());
-    if ended < stage.samples.clamp(1, FEWEST) {
-        return None;
-    }
     let at_least_permille = 1000.0 * lower_bound(rolled_back, ended);
     let allowed_permille = stage.rollbacks;
-    (at_least_permille > f64::from(allowed_permille)).then_some(TooManyRollbacks {
+    let by_number = stage.most_rollbacks > 0 && rolled_back >= stage.most_rollbacks;
+    let is_known = ended >= stage.samples.clamp(1, FEWEST);
+    let by_share = is_known && at_least_permille > f64::from(allowed_permille);
+    (by_number || by_share).then_some(TooManyRollbacks {
         rolled_back,
         ended,
         at_least_permille,

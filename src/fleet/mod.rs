@@ -39,6 +39,9 @@ mod store;
 mod tokens;
 mod words;
 
+pub(crate) use audit::AuditEntry;
+#[cfg(test)]
+pub(crate) use audit::Deed;
 pub(crate) use conductor::{Step, Tally, step};
 pub(crate) use counting::{Field, Known};
 pub(crate) use error::FleetError;
@@ -55,7 +58,7 @@ pub(crate) use retention::{NEWEST_REPORT, OLDEST_REPORT, keep_deleting};
 pub(crate) use sessions::{Credential, SESSION_SECONDS, Session};
 pub(crate) use store::{Place, Store};
 pub(crate) use tokens::{Role, Token, TokenName};
-pub(crate) use words::{About, Ended, StoredWord};
+pub(crate) use words::{About, Ended, Origin, StoredWord};
 
 /// Seconds in an hour.
 const HOUR: i64 = 60 * 60;

@@ -20,6 +20,15 @@ pub(crate) struct About<'a> {
     pub version: &'a str,
 }
 
+/// Who has signed a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A server of this store, by a decision that it has.
+    Here,
+    /// Somebody at a terminal, or with the key in another place.
+    Elsewhere,
+}
+
 /// Updates to a version by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ended {
@@ -58,6 +67,8 @@ impl Deed {
             RolloutMove::Halt => Self::HaltedRollout,
             RolloutMove::Resume => Self::ResumedRollout,
             RolloutMove::Next => Self::NextStage,
+            RolloutMove::Recall => Self::RecalledRelease,
+            RolloutMove::TakeBack => Self::TookRecallBack,
         }
     }
 }
@@ -73,7 +84,7 @@ impl Store {
     ) -> Result<bool, FleetError> {
         let failed = || FleetError::database("write the word");
         let now = self.database.now().await?;
-        let subject = format!("{app} {version}: word {}, stage {}", word.sequence, word.stage + 1);
+        let subject = subject(About { app, version }, word);
         on!(&self.database, pool, Kind => {
             let mut transaction = pool.begin().await.map_err(failed())?;
             append!(transaction, (now, who, Deed::of(wanted), subject.as_str()));
@@ -98,13 +109,24 @@ impl Store {
         })
     }
 
-    /// Notes that a word is signed, also one that was decided elsewhere: counts begin anew with it.
+    /// Notes that a word is signed: counts begin anew with it. One that was signed elsewhere gets an
+    /// entry in the audit when it is first seen.
     pub(crate) async fn note_signed(
         &self,
         about: About<'_>,
         word: &RolloutWord,
+        origin: Origin,
     ) -> Result<(), FleetError> {
         let now = self.database.now().await?;
+        if origin == Origin::Elsewhere && !self.knows(about, word).await? {
+            let stopped = match (word.recalled, word.halted) {
+                (true, _) => ", recalled",
+                (false, true) => ", halted",
+                (false, false) => "",
+            };
+            let subject = format!("{}{stopped}", subject(about, word));
+            self.record((now, "", Deed::SignedElsewhere, &subject)).await?;
+        }
         let before = self.ended_since(about, hour_of(now)).await?;
         let done = on!(&self.database, pool, Kind => {
             sqlx::query(
@@ -126,6 +148,21 @@ impl Store {
             .map(drop)
         });
         done.map_err(FleetError::database("write the word"))
+    }
+
+    /// Whether there is a word with this number about the version.
+    async fn knows(&self, about: About<'_>, word: &RolloutWord) -> Result<bool, FleetError> {
+        let found = on!(&self.database, pool, Kind => {
+            sqlx::query_scalar::<_, i64>(
+                "SELECT COUNT(*) FROM words WHERE app = $1 AND version = $2 AND sequence = $3",
+            )
+            .bind(about.app)
+            .bind(about.version)
+            .bind(number(word))
+            .fetch_one(pool)
+            .await
+        });
+        Ok(found.map_err(FleetError::database("read the words"))? > 0)
     }
 
     /// The word with the highest number about this version.
@@ -210,6 +247,11 @@ impl Ended {
     }
 }
 
+/// What an entry of the audit is about.
+fn subject(About { app, version }: About<'_>, word: &RolloutWord) -> String {
+    format!("{app} {version}: word {}, stage {}", word.sequence, word.stage.saturating_add(1))
+}
+
 fn number(word: &RolloutWord) -> i64 {
     i64::try_from(word.sequence).unwrap_or(i64::MAX)
 }
@@ -243,13 +285,14 @@ mod tests {
             assert!(!decide("anna", word(1, false)).await, "somebody was faster");
             let newest = store.newest_word(ABOUT).await.unwrap().unwrap();
             assert_eq!((newest.word, newest.signed), (word(1, true), None));
-            store.note_signed(ABOUT, &word(1, true)).await.unwrap();
+            store.note_signed(ABOUT, &word(1, true), Origin::Here).await.unwrap();
             assert!(store.newest_word(ABOUT).await.unwrap().unwrap().signed.is_some());
             // One that was signed at a terminal.
-            store.note_signed(ABOUT, &word(4, false)).await.unwrap();
+            store.note_signed(ABOUT, &word(4, false), Origin::Elsewhere).await.unwrap();
             assert_eq!(store.newest_word(ABOUT).await.unwrap().unwrap().word.sequence, 4);
             let audit = store.audit().await.unwrap();
-            assert_eq!(audit.entries.len(), 1, "{:?}", audit.entries);
+            assert_eq!(audit.entries.len(), 2, "{:?}", audit.entries);
+            assert_eq!(audit.entries[1].what, "rollout_signed_elsewhere");
             assert_eq!(
                 (audit.entries[0].who.as_str(), audit.entries[0].what.as_str()),
                 ("conductor", "rollout_halted")
@@ -269,7 +312,7 @@ mod tests {
                 arrivals.take(reports, 0).await.unwrap();
             };
             ingest(0..5, "rolled_back").await;
-            store.note_signed(ABOUT, &word(1, false)).await.unwrap();
+            store.note_signed(ABOUT, &word(1, false), Origin::Here).await.unwrap();
             ingest(5..7, "rolled_back").await;
             ingest(10..13, "up").await;
             let stored = store.newest_word(ABOUT).await.unwrap().unwrap();

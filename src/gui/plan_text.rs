@@ -125,9 +125,14 @@ impl Texts {
         self.count(if total == 0 { "files-none" } else { "files-all" }, total, &[("list", &list)])
     }
 
-    /// What is on offer, in one sentence: a new version, or an older one than the active one.
+    /// What is on offer, in one sentence: a new version, one in place of a recalled one, or an older
+    /// one than the active one.
     pub fn offered(&self, offer: &Offer) -> String {
         let version = offer.version().to_string();
+        if let Some(recalled) = &offer.recalled {
+            let bad = recalled.version.to_string();
+            return self.with("offer-title-recalled", &[("version", &version), ("bad", &bad)]);
+        }
         match offer.replaces_newer() {
             Some(current) => {
                 let versions = [("version", version.as_str()), ("current", &current.to_string())];

@@ -75,16 +75,26 @@ pub enum Choice<'a> {
     Nothing,
 }
 
+/// Whether nobody may be offered a release: the offline keys have halted or recalled it, or a word
+/// within its plan has.
+pub fn is_stopped(release: &Release, words: &Words) -> bool {
+    let by_word = || {
+        let word = words.get(&release.container.version);
+        word.is_some_and(|word| word.halted || word.recalled)
+    };
+    release.halted || release.recalled.is_some() || release.plan.is_some() && by_word()
+}
+
 /// The versions that are not offered to a user who skipped `skipped`: those, and every version
 /// older than the newest of them that is still available. A mandatory release is offered all the
 /// same.
-pub fn put_aside(releases: &[SignedRelease], skipped: &[Version]) -> Vec<Version> {
+pub fn put_aside(releases: &[SignedRelease], skipped: &[Version], words: &Words) -> Vec<Version> {
     let version = |signed: &SignedRelease| signed.release.container.version.clone();
     let is_skipped = |signed: &&SignedRelease| skipped.contains(&signed.release.container.version);
     let newest = releases
         .iter()
         .filter(is_skipped)
-        .filter(|signed| !signed.release.halted && signed.release.recalled.is_none())
+        .filter(|signed| !is_stopped(&signed.release, words))
         .map(version)
         .max();
     let aside = |signed: &&SignedRelease| {
@@ -152,7 +162,7 @@ impl Audience<'_> {
         };
         let may_take_its_place = |to: &&SignedRelease| {
             let release = &to.release;
-            !release.halted
+            !is_stopped(release, self.words)
                 && self.recall(release).is_none()
                 && release.system.unmet_by(self.system).is_none()
                 && !self.failed.contains(&release.container.version)

@@ -20,6 +20,10 @@ pub enum RolloutMove {
     Resume,
     /// The next stage.
     Next,
+    /// Those who have the release go to the version that the plan names, and nobody gets it.
+    Recall,
+    /// The end of a recall. The rollout is halted then.
+    TakeBack,
 }
 
 /// Why a move is not made.
@@ -27,8 +31,12 @@ pub enum RolloutMove {
 pub enum RefusedMove {
     #[error("the rollout is halted; resume it first")]
     Halted,
-    #[error("the release is recalled by a word, and nothing goes on")]
+    #[error("the release is recalled by a word; take the recall back first")]
     Recalled,
+    #[error("no word has recalled the release")]
+    NotRecalled,
+    #[error("the plan names no version that a recall leads to")]
+    NowhereToGo,
     #[error("the rollout is at the last stage of its plan")]
     LastStage,
     #[error("the plan opens the next stage at {0}, not before")]
@@ -39,7 +47,7 @@ pub enum RefusedMove {
 
 impl RolloutMove {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Halt, Self::Resume, Self::Next];
+    pub const ALL: [Self; 5] = [Self::Halt, Self::Resume, Self::Next, Self::Recall, Self::TakeBack];
 
     /// The move as it stands in addresses.
     pub const fn word(self) -> &'static str {
@@ -47,6 +55,8 @@ impl RolloutMove {
             Self::Halt => "halt",
             Self::Resume => "resume",
             Self::Next => "next",
+            Self::Recall => "recall",
+            Self::TakeBack => "take-back",
         }
     }
 
@@ -73,19 +83,22 @@ impl RolloutMove {
                 RolloutWord { halted, ..present }
             }
             Self::Next => RolloutWord { stage: next_stage(plan, &present, now)?, ..present },
+            Self::Recall if present.recalled => return Ok(None),
+            Self::Recall if plan.recall_to().is_none() => return Err(RefusedMove::NowhereToGo),
+            Self::Recall => RolloutWord { recalled: true, ..present },
+            Self::TakeBack if !present.recalled => return Err(RefusedMove::NotRecalled),
+            Self::TakeBack => RolloutWord { recalled: false, halted: true, ..present },
         };
         Ok(Some(RolloutWord { sequence: present.sequence.saturating_add(1), ..next }))
     }
 }
 
-/// The word that holds. Without one, and with one for a stage that the plan lacks, the rollout is
-/// where the offline keys left it.
+/// The word that holds, in terms of the present plan. Without one, and with one about another plan
+/// or for a stage that the plan lacks, the rollout is where the offline keys left it; the stops of
+/// such a word hold all the same.
 pub fn present(plan: &RolloutPlan, word: Option<&RolloutWord>) -> RolloutWord {
-    let word = word
-        .copied()
-        .unwrap_or(RolloutWord { stage: plan.signed_stage(), ..RolloutWord::default() });
-    let stage = if word.stage < plan.stages().len() { word.stage } else { plan.signed_stage() };
-    RolloutWord { stage, ..word }
+    let (stage, digest) = (plan.stage_of(word), Some(plan.digest()));
+    RolloutWord { stage, plan: digest, ..word.copied().unwrap_or_default() }
 }
 
 fn next_stage(
@@ -122,7 +135,8 @@ impl FromStr for RolloutMove {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|known| known.word() == text);
-        found.ok_or_else(|| format!("not a move: {text:?}, expected halt, resume or next"))
+        let words = Self::ALL.map(Self::word).join(", ");
+        found.ok_or_else(|| format!("not a move: {text:?}, expected one of {words}"))
     }
 }
 
@@ -131,6 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::rollout_plan::share;
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -154,11 +169,49 @@ mod tests {
         assert_eq!(RolloutMove::Next.after(&plan, Some(&halted), now), Err(RefusedMove::Halted));
         let resumed = RolloutMove::Resume.after(&plan, Some(&halted), now).unwrap().unwrap();
         assert_eq!((resumed.sequence, resumed.stage, resumed.halted), (2, 0, false));
-        let recalled = RolloutWord { recalled: true, ..resumed };
-        for refused in RolloutMove::ALL {
+    }
+
+    #[test]
+    fn a_recall_stops_everything_until_it_is_taken_back_and_leaves_a_halt() {
+        let now = time("2026-12-01T00:00:00Z");
+        let nowhere = RolloutMove::Recall.after(&plan("numbers"), None, now);
+        assert_eq!(nowhere, Err(RefusedMove::NowhereToGo));
+        let mut written = serde_json::to_value(plan("numbers")).unwrap();
+        written["recall_to"] = "1.0.0".into();
+        let plan: RolloutPlan = serde_json::from_value(written).unwrap();
+        assert_eq!(RolloutMove::TakeBack.after(&plan, None, now), Err(RefusedMove::NotRecalled));
+        let recalled = RolloutMove::Recall.after(&plan, None, now).unwrap().unwrap();
+        assert_eq!((recalled.recalled, recalled.sequence), (true, 1));
+        assert_eq!(plan.recalled_by(Some(&recalled)), plan.recall_to());
+        assert_eq!(RolloutMove::Recall.after(&plan, Some(&recalled), now), Ok(None));
+        for refused in [RolloutMove::Halt, RolloutMove::Resume, RolloutMove::Next] {
             let after = refused.after(&plan, Some(&recalled), now);
             assert_eq!(after, Err(RefusedMove::Recalled), "{refused}");
         }
+        let back = RolloutMove::TakeBack.after(&plan, Some(&recalled), now).unwrap().unwrap();
+        assert_eq!((back.recalled, back.halted, back.sequence), (false, true, 2));
+        assert!(RolloutMove::Resume.after(&plan, Some(&back), now).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_word_about_another_plan_stops_and_its_stage_does_not_count() {
+        let before = plan("numbers");
+        let late = time("2027-01-01T00:00:00Z");
+        let second = RolloutMove::Next.after(&before, None, late).unwrap().unwrap();
+        let careful: RolloutPlan = serde_json::from_value(json!({
+            "stages": [{"permille": 1, "hours": 24}, {"permille": 900}],
+            "begins": "2026-12-01T00:00:00Z",
+        }))
+        .unwrap();
+        assert_eq!(share(&before, Some(&second), late), 500);
+        assert_eq!(share(&careful, Some(&second), late), 1);
+        let here = present(&careful, Some(&second));
+        assert_eq!((here.stage, here.sequence, here.plan), (0, 1, Some(careful.digest())));
+        let halted = RolloutMove::Halt.after(&before, Some(&second), late).unwrap().unwrap();
+        assert_eq!(share(&careful, Some(&halted), late), 0);
+        assert!(present(&careful, Some(&halted)).halted);
+        let next = RolloutMove::Next.after(&careful, Some(&second), late).unwrap().unwrap();
+        assert_eq!((next.sequence, share(&careful, Some(&next), late)), (2, 900));
     }
 
     #[test]

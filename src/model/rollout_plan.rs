@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::digest::Digest;
 use super::platform::Platform;
 use super::version::Version;
 use super::version_range::VersionRange;
@@ -76,6 +77,10 @@ pub struct Stage {
     /// Updates that may be rolled back, in thousandths. More halt the rollout.
     #[serde(default = "whole", skip_serializing_if = "is_whole")]
     pub rollbacks: u16,
+    /// Updates that may be rolled back, in number; so many halt the rollout whatever their share is.
+    /// 0: any number.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub most_rollbacks: u64,
     /// Updates that must have ended before the next stage.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub samples: u64,
@@ -125,13 +130,18 @@ pub struct Place<'a> {
     pub ring: &'a str,
 }
 
-/// What the role `rollout` signs: a move within a plan.
+/// What the role `rollout` signs: a move within a plan. Its stops hold for every plan of the version,
+/// its stage for the one that it names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutWord {
     /// Grows with each word.
     pub sequence: u64,
     /// The stage, counted from 0.
     pub stage: usize,
+    /// The plan whose stage that is, as [`RolloutPlan::digest`] names it. By a word without one, or
+    /// about another plan, a release is at the stage that the offline keys signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Digest>,
     /// Whether new installations are stopped.
     #[serde(default)]
     pub halted: bool,
@@ -202,11 +212,13 @@ impl RolloutPlan {
     }
 
     /// The stages, the smallest first; at least one.
+    #[cfg(feature = "publisher")]
     pub fn stages(&self) -> &[Stage] {
         &self.stages
     }
 
     /// When the first stage begins.
+    #[cfg(feature = "publisher")]
     pub fn begins(&self) -> Timestamp {
         self.begins
     }
@@ -217,24 +229,55 @@ impl RolloutPlan {
     }
 
     /// What a next stage needs.
+    #[cfg(feature = "publisher")]
     pub fn hold(&self) -> Hold {
         self.hold
     }
 
     /// The stage that is signed as reached, counted from 0.
+    #[cfg(feature = "publisher")]
     pub fn signed_stage(&self) -> usize {
         self.signed_stage
     }
 
     /// Where a server may send those who have the release.
+    #[cfg(feature = "publisher")]
     pub fn recall_to(&self) -> Option<&Version> {
         self.recall_to.as_ref()
+    }
+
+    /// What a word names this plan by: SHA-256 of its stages, beginning and scope. It is the same
+    /// whatever stage is signed as reached, and wherever a recall leads.
+    pub fn digest(&self) -> Digest {
+        // Fields in the order of their declaration, whatever the order of JSON objects is. Writing
+        // numbers, texts and lists does not fail.
+        let terms = serde_json::to_string(&(&self.stages, self.begins, &self.only));
+        Digest::of(terms.unwrap_or_default().as_bytes())
+    }
+
+    /// Whether another plan differs in nothing but when it begins, and the stage that is signed.
+    #[cfg(feature = "publisher")]
+    pub fn differs_in_time(&self, other: &Self) -> bool {
+        let Self { stages, only, recall_to, hold, .. } = self;
+        (stages, only, recall_to, hold)
+            == (&other.stages, &other.only, &other.recall_to, &other.hold)
+    }
+
+    /// The stage that `word` says; the signed one if there is no word, or if it is about another
+    /// plan or a stage that the plan lacks.
+    pub fn stage_of(&self, word: Option<&RolloutWord>) -> usize {
+        let stages = 0..self.stages.len();
+        word.filter(|word| word.plan == Some(self.digest()))
+            .map(|word| word.stage)
+            .filter(|stage| stages.contains(stage))
+            .unwrap_or(self.signed_stage)
     }
 
     /// The same plan with another stage signed as reached, counted from 0.
     ///
     /// # Errors
     /// [`InvalidPlan::NoSuchStage`] if the plan lacks it.
+    #[cfg(feature = "publisher")]
     pub fn at_stage(&self, stage: usize) -> Result<Self, InvalidPlan> {
         let plan = Self { signed_stage: stage, ..self.clone() };
         plan.check().map(|()| plan)
@@ -251,17 +294,13 @@ impl RolloutPlan {
 
     /// The stage that holds at `now`; `None` before the plan begins.
     ///
-    /// Without a word, and by a word for a stage that the plan lacks, it is the stage that the
-    /// offline keys signed: the first one, unless they have moved it.
+    /// Without a word, and by a word about another plan or for a stage that this one lacks, it is
+    /// the stage that the offline keys signed: the first one, unless they have moved it.
     pub fn stage(&self, word: Option<&RolloutWord>, now: Timestamp) -> Option<usize> {
         if now < self.begins {
             return None;
         }
-        let wanted = word
-            .map(|word| word.stage)
-            .filter(|stage| *stage < self.stages.len())
-            .unwrap_or(self.signed_stage);
-        Some(wanted.min(self.latest(now)))
+        Some(self.stage_of(word).min(self.latest(now)))
     }
 
     /// The last stage that a word may open at `now`.

@@ -9,7 +9,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::platform::Platform;
 use super::text::serde_as_text;
 
 /// Most numbers in the version of a system.
@@ -109,7 +108,8 @@ impl SystemVersions {
     }
 
     /// The needs that mean a platform: a release for Windows needs no GNU library.
-    pub fn of(&self, platform: &Platform) -> Self {
+    #[cfg(feature = "publisher")]
+    pub fn of(&self, platform: &super::platform::Platform) -> Self {
         let on = |os: &str, need: Option<SystemVersion>| need.filter(|_| platform.os == os);
         Self {
             windows: on("Windows", self.windows),
@@ -120,6 +120,7 @@ impl SystemVersions {
     }
 
     /// Whether a system that meets just `other` does not meet these.
+    #[cfg(feature = "publisher")]
     pub fn need_more_than(&self, other: &Self) -> bool {
         let pairs = [
             (self.windows, other.windows),

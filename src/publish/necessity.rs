@@ -34,6 +34,11 @@ pub enum Need {
         /// The recalled release.
         bad: Version,
     },
+    /// The plan of a release names it for a recall.
+    WayBack {
+        /// The release with the plan.
+        from: Version,
+    },
     /// It is newer than the release that every installation may have, and its rollout has not
     /// begun.
     Waiting,
@@ -51,6 +56,7 @@ impl fmt::Display for Need {
             Self::OldSystems => f.write_str("it is the newest for some older systems"),
             Self::Recalled => f.write_str("installations that have it learn that it is recalled"),
             Self::InPlaceOf { bad } => write!(f, "it takes the place of {bad}, which is recalled"),
+            Self::WayBack { from } => write!(f, "a recall of {from} would lead to it"),
             Self::Waiting => f.write_str("it waits for its rollout"),
         }
     }
@@ -96,7 +102,7 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
     {
         let admitted: Vec<&Release> =
             open.iter().filter(|release| self::share(release) >= share).copied().collect();
-        for start in starts(&open) {
+        for start in starts(kind) {
             // Nobody passes the next watershed at once.
             let watershed = match &start {
                 Start::Nothing => None,
@@ -138,7 +144,9 @@ pub(super) fn needed(kind: &[&Release]) -> BTreeMap<ContainerId, Need> {
         let need = if release.rollout_permille > 0 { Need::RollingOut } else { Need::Waiting };
         needed.entry(release.container.clone()).or_insert(need);
     }
-    for (release, need) in watersheds(kind).chain(recalls(kind)).chain(for_old_systems(&open)) {
+    let ways_back: Vec<_> = ways_back(kind, &needed).collect();
+    let further = watersheds(kind).chain(recalls(kind)).chain(ways_back);
+    for (release, need) in further.chain(for_old_systems(&open)) {
         let known = needed.entry(release.container.clone()).or_insert_with(|| need.clone());
         // That it is a watershed is the simpler reason.
         if need == Need::Watershed && matches!(known, Need::TransactionStep { .. }) {
@@ -161,6 +169,19 @@ fn recalls<'a>(kind: &'a [&'a Release]) -> impl Iterator<Item = (&'a Release, Ne
         let version = bad.container.version.clone();
         let instead = instead.map(move |to| (*to, Need::InPlaceOf { bad: version.clone() }));
         std::iter::once((bad, Need::Recalled)).chain(instead)
+    })
+}
+
+/// Where a word may send those who have a release that is still rolled out.
+fn ways_back<'a>(
+    kind: &'a [&'a Release],
+    needed: &BTreeMap<ContainerId, Need>,
+) -> impl Iterator<Item = (&'a Release, Need)> {
+    let rolling = kind.iter().filter(|release| needed.contains_key(&release.container));
+    rolling.filter_map(|release| {
+        let to = release.plan.as_ref()?.recall_to()?;
+        let to = kind.iter().find(|other| other.container.version == *to)?;
+        Some((*to, Need::WayBack { from: release.container.version.clone() }))
     })
 }
 
@@ -190,10 +211,11 @@ enum Start<'a> {
     At(&'a Version),
 }
 
-fn starts<'a>(open: &[&'a Release]) -> Vec<Start<'a>> {
-    let minimums = open.iter().filter_map(|release| release.minimum_version.as_ref());
+/// Installations have halted and recalled versions as well.
+fn starts<'a>(kind: &[&'a Release]) -> Vec<Start<'a>> {
+    let minimums = kind.iter().filter_map(|release| release.minimum_version.as_ref());
     let versions: BTreeSet<&Version> =
-        open.iter().map(|release| &release.container.version).chain(minimums).collect();
+        kind.iter().map(|release| &release.container.version).chain(minimums).collect();
     [Start::Nothing, Start::Before].into_iter().chain(versions.into_iter().map(Start::At)).collect()
 }
 
@@ -253,9 +275,15 @@ mod tests {
             plan: Some(serde_json::from_value(plan).unwrap()),
             ..Release::sample("2.0.0")
         };
-        let needed = reported(&[Release::sample("1.0.0"), planned]);
+        let needed = reported(&[Release::sample("1.0.0"), planned.clone()]);
         let all = [("1.0.0".to_owned(), Need::Offered), ("2.0.0".to_owned(), Need::RollingOut)];
         assert_eq!(needed, all);
+        let mut plan = serde_json::to_value(&planned.plan).unwrap();
+        plan["recall_to"] = "1.0.0".into();
+        let planned = Release { plan: Some(serde_json::from_value(plan).unwrap()), ..planned };
+        let needed = reported(&[Release::sample("1.0.0"), Release::sample("1.1.0"), planned]);
+        let back = Need::WayBack { from: Version::new(2, 0, 0) };
+        assert!(needed.contains(&("1.0.0".to_owned(), back)), "{needed:?}");
     }
 
     #[test]
@@ -270,6 +298,18 @@ mod tests {
         assert!(needed.contains(&step("1.5.0", "3.0.0")), "{needed:?}");
         assert!(needed.contains(&("2.0.0".to_owned(), Need::Watershed)), "{needed:?}");
         assert!(needed.contains(&("3.0.0".to_owned(), Need::Offered)), "{needed:?}");
+    }
+
+    #[test]
+    fn who_has_a_halted_watershed_still_gets_on() {
+        let releases = [
+            Release::sample("1.0.0"),
+            Release { watershed: true, halted: true, ..Release::sample("2.0.0") },
+            Release::sample("2.5.0"),
+            minimum("3.0.0", "2.5.0"),
+        ];
+        let needed = reported(&releases);
+        assert!(needed.contains(&step("2.5.0", "3.0.0")), "{needed:?}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::launcher::launcher_of;
 use super::patches::hash_of;
 use super::project::Project;
 use super::repository::{Notes, PackageToPublish, read_notes};
-use super::rollout_change::check_watersheds;
+use super::rollout_change::{check_watersheds, check_way_back};
 use super::terms::{self, Remark, Standing, Terms};
 use super::transaction::{Transaction, TransactionStep};
 use crate::model::version_tree::FileState;
@@ -157,6 +157,16 @@ impl Project {
         let (standing, mut remarks) =
             terms::decide(&mut package.release, terms, published, &siblings, notes_differ);
         check_watersheds(&package.release, &releases)?;
+        if siblings.iter().any(|sibling| sibling.plan != package.release.plan) {
+            remarks.push(Remark::Unreached(format!(
+                "{} has different plans on its platforms: a server can halt it, and opens no stage",
+                container.version
+            )));
+        }
+        let known_plan = published.and_then(|release| release.plan.as_ref());
+        if let Some(plan) = package.release.plan.as_ref().filter(|plan| Some(*plan) != known_plan) {
+            check_way_back(&package.release, plan, &releases)?;
+        }
         // Without this word, whoever has edited kuzflow.toml would take the new rules for
         // published.
         let rules = self.settings().incremental_update.hot_swap();

@@ -45,6 +45,8 @@ struct WrittenStage {
     success: Option<f64>,
     rollbacks: Option<f64>,
     #[serde(default)]
+    most_rollbacks: u64,
+    #[serde(default)]
     samples: u64,
 }
 
@@ -54,6 +56,14 @@ impl RolloutPlan {
     /// # Errors
     /// [`PublishError::File`] if it cannot be read, [`PublishError::Options`] for what is no plan.
     pub(crate) fn read(path: &Path, now: Timestamp) -> Result<Self, PublishError> {
+        Self::read_noting(path, now).map(|(plan, _)| plan)
+    }
+
+    /// The same, and whether the file names a beginning.
+    ///
+    /// # Errors
+    /// Those of [`RolloutPlan::read`].
+    pub(crate) fn read_noting(path: &Path, now: Timestamp) -> Result<(Self, bool), PublishError> {
         let bytes = look::read(path, look::SMALL).map_err(at(path))?;
         let refuse = |why: String| PublishError::Options(format!("{}: {why}", path.display()));
         let bytes = bytes.ok_or_else(|| refuse("there is no such file".to_owned()))?;
@@ -62,8 +72,10 @@ impl RolloutPlan {
     }
 }
 
-fn plan_of(text: &str, now: Timestamp) -> Result<RolloutPlan, String> {
+/// The plan, and whether the text names a beginning.
+fn plan_of(text: &str, now: Timestamp) -> Result<(RolloutPlan, bool), String> {
     let file: PlanFile = toml::from_str(text).map_err(|error| error.to_string())?;
+    let has_beginning = file.begins.is_some();
     let begins = match file.begins {
         None => now,
         Some(Moment::Text(text)) => time(&text)?,
@@ -74,7 +86,8 @@ fn plan_of(text: &str, now: Timestamp) -> Result<RolloutPlan, String> {
     let begins = Timestamp::from_second(begins.as_second()).map_err(|error| error.to_string())?;
     let PlanFile { hold, recall_to, only, .. } = file;
     let written = Written { stages, begins, only, recall_to, hold, stage: 0 };
-    RolloutPlan::try_from(written).map_err(|error| error.to_string())
+    let plan = RolloutPlan::try_from(written).map_err(|error| error.to_string())?;
+    Ok((plan, has_beginning))
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {
@@ -89,6 +102,7 @@ impl WrittenStage {
             hours: self.hours,
             success: thousandths("success", self.success.unwrap_or(0.0))?,
             rollbacks: thousandths("rollbacks", self.rollbacks.unwrap_or(100.0))?,
+            most_rollbacks: self.most_rollbacks,
             samples: self.samples,
         })
     }
@@ -115,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_written_in_percent() {
-        let plan = plan_of(
+        let (plan, has_beginning) = plan_of(
             "begins = 2026-12-01T08:00:00Z\nrecall_to = \"2.0.3\"\nhold = \"approval\"\n\
              [[stages]]\npercent = 0.5\nhours = 24\nsuccess = 97\nrollbacks = 1\nsamples = 200\n\
              [[stages]]\npercent = 100\n[only]\nfrom = \">=2, <3\"\nrings = [\"insiders\"]\n",
@@ -132,10 +146,12 @@ mod tests {
         );
         assert_eq!(plan.begins().to_string(), "2026-12-01T08:00:00Z");
         let at_once = plan_of("[[stages]]\npercent = 100\n", now()).unwrap();
+        assert!(has_beginning && !at_once.1);
+        let at_once = at_once.0;
         assert_eq!(at_once.begins().to_string(), "2026-11-30T10:00:00Z", "whole seconds");
         let text =
             plan_of("begins = \"2026-12-01T08:00:00+08:00\"\n[[stages]]\npercent = 1\n", now());
-        assert_eq!(text.unwrap().begins().to_string(), "2026-12-01T00:00:00Z");
+        assert_eq!(text.unwrap().0.begins().to_string(), "2026-12-01T00:00:00Z");
     }
 
     #[test]

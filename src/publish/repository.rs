@@ -83,10 +83,12 @@ impl Project {
         let mut targets = current.content();
         let others: Vec<Release> = targets.targets.values().filter_map(release_of).collect();
         let mut found = false;
+        let app = &self.settings().app;
+        let is_meant = |release: &Release| {
+            release.container.version == *version && release.container.app == *app
+        };
         for target in targets.targets.values_mut() {
-            let Some(mut release) =
-                release_of(target).filter(|release| release.container.version == *version)
-            else {
+            let Some(mut release) = release_of(target).filter(is_meant) else {
                 continue;
             };
             found = true;

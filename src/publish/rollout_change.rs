@@ -6,9 +6,9 @@
 
 use super::error::PublishError;
 use super::terms::{follow_plan, follow_share};
-use crate::model::Release;
 use crate::model::release::Recall;
 use crate::model::rollout_plan::RolloutPlan;
+use crate::model::{Release, Version};
 
 /// Most watersheds of an app's channel and platform: each stays among the releases that every
 /// launcher is told of.
@@ -62,10 +62,13 @@ impl RolloutChange {
                 )));
             }
             Self::Resume => release.halted = false,
-            Self::Plan(plan) => follow_plan(release, (**plan).clone()),
+            Self::Plan(plan) => {
+                check_way_back(release, plan, others)?;
+                follow_plan(release, (**plan).clone());
+            }
             Self::Stage(stage) => to_stage(release, *stage)?,
             Self::Recall(recall) => {
-                check_recall(release, recall, others)?;
+                check_recall(release, &recall.to, others)?;
                 // A launcher that knows no recall still stops offering it.
                 release.halted = true;
                 release.recalled = Some(recall.clone());
@@ -100,23 +103,39 @@ fn are_of_one_row(a: &Release, b: &Release) -> bool {
         && a.channel == b.channel
 }
 
-/// Refuses a recall to what launchers would not go to.
-fn check_recall(
+/// Refuses a plan whose recall would lead to what launchers would not go to.
+pub(super) fn check_way_back(
     release: &Release,
-    recall: &Recall,
+    plan: &RolloutPlan,
     others: &[Release],
 ) -> Result<(), PublishError> {
+    plan.recall_to().map_or(Ok(()), |to| check_recall(release, to, others))
+}
+
+/// Refuses a recall to what launchers would not go to. A version can lack `to` on one platform, where
+/// it was the first one: there a recall only says that the release is bad.
+fn check_recall(release: &Release, to: &Version, others: &[Release]) -> Result<(), PublishError> {
     let refuse = |why: &str| {
-        let (container, to) = (&release.container, &recall.to);
+        let container = &release.container;
         Err(PublishError::Options(format!("{container} cannot be recalled to {to}: {why}")))
     };
-    if recall.to == release.container.version {
+    if *to == release.container.version {
         return refuse("that is the same version");
     }
-    let to = others
+    let found = others
         .iter()
-        .find(|other| are_of_one_row(other, release) && other.container.version == recall.to);
-    match to {
+        .find(|other| are_of_one_row(other, release) && other.container.version == *to);
+    let is_elsewhere = || {
+        let is_other = |other: &&Release| {
+            other.container.app == release.container.app && other.container.version == *to
+        };
+        let is_bad = |other: &&Release| other.container.version == release.container.version;
+        let has_bad =
+            |of: &Release| others.iter().filter(is_bad).any(|bad| are_of_one_row(bad, of));
+        others.iter().filter(is_other).any(has_bad)
+    };
+    match found {
+        None if is_elsewhere() => Ok(()),
         None => refuse("no such release is published for its platform and channel"),
         Some(to) if to.recalled.is_some() => refuse("that one is recalled as well"),
         Some(to) if to.halted => refuse("that one is halted"),
@@ -149,7 +168,6 @@ pub(super) fn check_watersheds(release: &Release, others: &[Release]) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Version;
 
     fn recall(to: &str) -> RolloutChange {
         RolloutChange::Recall(Recall { to: to.parse().unwrap(), reason: [].into() })
@@ -179,6 +197,21 @@ mod tests {
     }
 
     #[test]
+    fn the_first_version_of_a_platform_is_recalled_with_the_others() {
+        let windows = |release: &Release| {
+            let mut other = release.clone();
+            other.container.platform = "Windows_AMD64".parse().unwrap();
+            other
+        };
+        let (one, two) = (Release::sample("1.0.0"), Release::sample("2.0.0"));
+        let all = [one, two.clone(), windows(&two)];
+        let mut bad = windows(&two);
+        recall("1.0.0").apply(&mut bad, &all).unwrap();
+        assert!(bad.halted && bad.recalled.is_some());
+        assert!(refusal(&recall("1.5.0"), &windows(&two), &all).contains("no such release"));
+    }
+
+    #[test]
     fn a_share_ends_a_plan_and_a_stage_needs_one() {
         let plan: RolloutPlan = serde_json::from_value(serde_json::json!({
             "stages": [{"permille": 10}, {"permille": 500}], "begins": "2026-12-01T00:00:00Z",
@@ -196,6 +229,21 @@ mod tests {
         assert!(refusal(&RolloutChange::Stage(2), &release, &[]).contains("no stage 3"));
         RolloutChange::Permille(1000).apply(&mut release, &[]).unwrap();
         assert_eq!((release.plan, release.rollout_permille), (None, 1000));
+    }
+
+    #[test]
+    fn a_plan_names_a_way_back_that_is_there() {
+        let plan = |to: &str| {
+            let plan = serde_json::json!({"stages": [{"permille": 10}], "begins": "2026-12-01T00:00:00Z", "recall_to": to});
+            RolloutChange::Plan(Box::new(serde_json::from_value(plan).unwrap()))
+        };
+        let (one, two) = (Release::sample("1.0.0"), Release::sample("2.0.0"));
+        let all = [one, two.clone()];
+        assert!(refusal(&plan("1.0.1"), &two, &all).contains("no such release"));
+        assert!(refusal(&plan("2.0.0"), &two, &all).contains("same version"));
+        let mut planned = two;
+        plan("1.0.0").apply(&mut planned, &all).unwrap();
+        assert_eq!(planned.plan.unwrap().recall_to(), Some(&Version::new(1, 0, 0)));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct PlannedRollout {
     pub version: Version,
     /// The plan.
     pub plan: RolloutPlan,
+    /// Whether its platforms have different plans. One word cannot move them; it can stop all.
+    pub plans_differ: bool,
     /// Whether the offline keys have halted it, which no word undoes.
     pub is_halted_offline: bool,
     /// The word that holds, if there is one.
@@ -41,13 +43,13 @@ pub struct PlannedRollout {
 }
 
 impl Project {
-    /// All releases with a plan, ordered by app and version. A version whose platforms have
-    /// different plans is left out: one word could not be about all of them.
+    /// All releases with a plan, ordered by app and version. Of a version whose platforms have
+    /// different plans it is the first one's.
     ///
     /// # Errors
     /// The errors of reading the repository.
     pub fn planned_rollouts(&self) -> Result<Vec<PlannedRollout>, PublishError> {
-        Ok(planned(&self.current()?).into_values().flatten().collect())
+        Ok(planned(&self.current()?).into_values().collect())
     }
 
     /// Prepares a word: the one that `choose` makes from the present one; an empty transaction if
@@ -66,16 +68,14 @@ impl Project {
         let lock = self.lock()?;
         let current = self.current_to_sign(now)?;
         let planned = planned(&current);
-        let rollout = match planned.get(&(app.clone(), version.clone())) {
-            Some(Some(rollout)) => rollout,
-            Some(None) => return Err(refused(app, version, "its platforms have different plans")),
-            None => return Err(refused(app, version, "there is no such release with a plan")),
-        };
+        let rollout = planned
+            .get(&(app.clone(), version.clone()))
+            .ok_or_else(|| refused(app, version, "there is no such release with a plan"))?;
         let Some(word) = choose(rollout)?.filter(|word| Some(*word) != rollout.word) else {
             return Ok((Transaction::new(lock, []), rollout.word));
         };
         check(rollout, &word)?;
-        // A word goes with its plan: also one about a version whose platforms differ by now.
+        // A word goes with its plan.
         let mut words = words(&current);
         words.retain(|about, _| planned.contains_key(about));
         words.insert((app.clone(), version.clone()), word);
@@ -118,6 +118,11 @@ impl PlannedRollout {
         if self.is_halted_offline && wanted != RolloutMove::Halt {
             return Err("the offline keys have halted it, and they alone resume it".to_owned());
         }
+        let stops = matches!(wanted, RolloutMove::Halt | RolloutMove::Resume);
+        if self.plans_differ && !stops {
+            let one = "`kuzflow rollout --plan` gives them one";
+            return Err(format!("its platforms have different plans; {one}"));
+        }
         wanted.after(&self.plan, self.word.as_ref(), now).map_err(|error| error.to_string())
     }
 }
@@ -125,6 +130,9 @@ impl PlannedRollout {
 /// Refuses a word that launchers would not follow, and one that would go back.
 fn check(rollout: &PlannedRollout, word: &RolloutWord) -> Result<(), PublishError> {
     let refuse = |reason: &str| Err(refused(&rollout.app, &rollout.version, reason));
+    if word.plan != Some(rollout.plan.digest()) {
+        return refuse("its plan has been replaced");
+    }
     if word.stage >= rollout.plan.stages().len() {
         return refuse("its plan has no such stage");
     }
@@ -141,10 +149,10 @@ fn refused(app: &AppName, version: &Version, reason: &str) -> PublishError {
     PublishError::Rollout { release: format!("{app} {version}"), reason: reason.to_owned() }
 }
 
-/// The releases with a plan; `None` for a version whose platforms have different ones.
-fn planned(current: &Current) -> BTreeMap<(AppName, Version), Option<PlannedRollout>> {
+/// The releases with a plan.
+fn planned(current: &Current) -> BTreeMap<(AppName, Version), PlannedRollout> {
     let words = words(current);
-    let mut planned: BTreeMap<(AppName, Version), Option<PlannedRollout>> = BTreeMap::new();
+    let mut planned: BTreeMap<(AppName, Version), PlannedRollout> = BTreeMap::new();
     for release in current.content().targets.values().filter_map(release_of) {
         let Some(plan) = release.plan else { continue };
         let key = (release.container.app, release.container.version);
@@ -152,18 +160,17 @@ fn planned(current: &Current) -> BTreeMap<(AppName, Version), Option<PlannedRoll
             app: key.0.clone(),
             version: key.1.clone(),
             plan,
+            plans_differ: false,
             is_halted_offline: release.halted,
             word: words.get(&key).copied(),
         };
         planned
             .entry(key)
             .and_modify(|known| {
-                let same = known.as_ref().is_some_and(|known| known.plan == new.plan);
-                let halted = known.as_ref().is_some_and(|known| known.is_halted_offline);
-                let is_halted_offline = halted || new.is_halted_offline;
-                *known = same.then(|| PlannedRollout { is_halted_offline, ..new.clone() });
+                known.plans_differ |= known.plan != new.plan;
+                known.is_halted_offline |= new.is_halted_offline;
             })
-            .or_insert(Some(new));
+            .or_insert(new);
     }
     planned
 }

@@ -26,6 +26,8 @@ pub struct Terms {
     pub minimum_launcher: Option<Version>,
     /// How it reaches more installations step by step.
     pub plan: Option<RolloutPlan>,
+    /// Whether the plan names no beginning, and so has that of its version on another platform.
+    pub plan_begins_with_others: bool,
     /// Whether older installations pass through it before they are offered a newer one.
     pub watershed: Option<bool>,
     /// The oldest systems that it runs on.
@@ -82,6 +84,7 @@ pub(super) fn decide(
     siblings: &[&Release],
     notes_differ: bool,
 ) -> (Standing, Vec<Remark>) {
+    let terms = &in_step(terms, siblings);
     let Some(published) = published else {
         return (Standing::New, begin(release, terms, siblings));
     };
@@ -93,6 +96,16 @@ pub(super) fn decide(
     *release = published.clone();
     apply(release, terms);
     (Standing::Changed, Vec::new())
+}
+
+/// The same terms with the plan of the version on another platform, if it differs in its beginning
+/// alone and nobody has asked for another one: a server moves all platforms of a version by one plan.
+fn in_step(terms: &Terms, siblings: &[&Release]) -> Terms {
+    let asked = terms.plan.as_ref().filter(|_| terms.plan_begins_with_others);
+    let others = siblings.iter().filter_map(|sibling| sibling.plan.as_ref());
+    let same =
+        asked.and_then(|asked| others.into_iter().find(|other| asked.differs_in_time(other)));
+    Terms { plan: same.or(terms.plan.as_ref()).cloned(), ..terms.clone() }
 }
 
 fn apply(release: &mut Release, terms: &Terms) {
@@ -253,7 +266,7 @@ pub(super) fn reach(
         without_a_launcher(release, launchers),
         is_first_in_channel.then(|| {
             format!(
-                "{version} is the first release in the channel {}: only launchers whose launcher.toml names this channel are offered it",
+                "{version} is the first release in the channel {}: only launchers whose launcher.toml names this channel, or whose user has chosen it, are offered it",
                 release.channel
             )
         }),
@@ -289,7 +302,8 @@ fn behind_a_newer(version: &Version, others: &[&Release]) -> Option<String> {
     });
     let newer = newer.max_by(|a, b| a.container.version.cmp(&b.container.version))?;
     let newest = &newer.container.version;
-    let whom = if newer.rollout_permille == 1000 && newer.minimum_version.is_none() {
+    let is_for_all = newer.rollout_permille == 1000 && newer.plan.is_none();
+    let whom = if is_for_all && newer.minimum_version.is_none() {
         "nobody will be offered".to_owned()
     } else {
         format!("only installations that may not have {newest} yet will be offered")

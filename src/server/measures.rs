@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use super::conductor::{self, RolloutState};
 use super::files;
 use super::fleet::Fleet;
 use super::repository::Catalogue;
@@ -24,6 +25,7 @@ pub(super) async fn measures(
     if shared.builds.is_some() {
         measures.extend(of_the_builds(fleet).await);
     }
+    measures.extend(of_the_rollouts(shared, fleet).await);
     measures.push(plain(
         MeasureKind::Gauge,
         "kuzflow_listeners",
@@ -87,6 +89,27 @@ fn of_the_store(fleet: &Fleet) -> [Measure; 2] {
             fleet.ingest.since_commit().as_secs_f64(),
         ),
     ]
+}
+
+/// Of a server that steers.
+async fn of_the_rollouts(shared: &ServerState, fleet: &Fleet) -> Vec<Measure> {
+    let Some(steering) = &shared.options.steering else { return Vec::new() };
+    let standings = match conductor::standings(fleet, steering).await {
+        Ok(standings) => standings,
+        Err(error) => {
+            tracing::error!(error = error_chain::line(&error), "rollouts cannot be counted");
+            return Vec::new();
+        }
+    };
+    let count = |state| standings.iter().filter(|standing| standing.state == state).count();
+    let measures = RolloutState::ALL.map(|state| Measure {
+        kind: MeasureKind::Gauge,
+        name: "kuzflow_rollouts",
+        help: "Releases with a plan, by how their rollouts stand.",
+        label: Some(("state", state.word().to_owned())),
+        value: count(state) as f64,
+    });
+    measures.into()
 }
 
 /// All servers of a store have the same builds.

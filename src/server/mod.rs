@@ -16,6 +16,7 @@
 //! POST /api/reports                                         reports of launchers (only with a place for them, as the next three)
 //! GET /api/statistics  /metrics                             the numbers that follow from them
 //! GET /fleet  /fleet/style.css  POST /fleet/login  /logout  the same as a page for operators
+//! POST /fleet/rollout                        a button of that page
 //! POST /api/containers/build                                builds an app that is sent (only with a place for reports, as the next three)
 //! GET DELETE /api/containers/build/{id}                     what became of it; ends it
 //! GET …/build/{id}/events  …/build/{id}/package             its log as it grows; the unsigned package
@@ -36,7 +37,7 @@
 //! reports, fleet, measures, traffic          reports of launchers, and the numbers of them and of this server
 //! admission, read_token, operators           who may see and do what, and the operators' page
 //! builds                                     packages of apps that are sent
-//! steering, conductor                        moves rollouts within their signed plans
+//! steering, conductor, rollouts              moves rollouts within their signed plans
 //! patches                                    packs, and packs on request
 //! state, repository                          what all requests share
 //! ```
@@ -77,6 +78,7 @@ mod read_token;
 mod refusal;
 mod reports;
 mod repository;
+mod rollouts;
 mod serve;
 mod state;
 mod steering;
@@ -112,8 +114,8 @@ pub fn app(options: &ServerOptions) -> Result<Router, ServerError> {
 /// The routes of rollouts.
 fn rollout_routes() -> Router<ServerState> {
     Router::new()
-        .route("/api/rollouts", get(conductor::list))
-        .route("/api/rollouts/{app}/{version}/{move}", post(conductor::steer))
+        .route("/api/rollouts", get(rollouts::list))
+        .route("/api/rollouts/{app}/{version}/{move}", post(rollouts::steer))
 }
 
 /// The routes of builds.
@@ -150,6 +152,7 @@ fn router(state: &ServerState) -> Router {
             .route("/fleet", get(operators::show))
             .route("/fleet/login", post(operators::log_in))
             .route("/fleet/logout", post(operators::log_out))
+            .route("/fleet/rollout", post(operators::move_rollout))
             .route("/fleet/style.css", get(operators::style))
     } else {
         routes

@@ -81,7 +81,11 @@ pub(crate) fn resolve_for_start(
     }
     if recall::is_recalled(home, &pending) {
         tracing::warn!(%pending, "the version that waited was recalled meanwhile");
-        home.set_active(&Active { pending: None, pending_failures: 0, ..active })?;
+        let without = Active { pending: None, pending_failures: 0, ..active };
+        if let Err(error) = home.set_active(&without) {
+            // The next start tries again; what is active starts all the same.
+            tracing::error!(error = error_chain::line(&error), "it stays pending");
+        }
         return stay(record);
     }
     match recall::switch(home, &pending, options, &lock) {

@@ -364,17 +364,22 @@ async fn with_roles(
     for role in release_roles::wanted(known.interest, targets, snapshot) {
         let found = match known.state.known_role(&role, known.texts) {
             Some(found) => Ok(found),
-            None => load_role(&role, mirrors, &mut liars).await,
+            None => match load_role(&role, mirrors, &mut liars).await {
+                Err(refusal) => StateFolder::last_words(&role, known.texts).ok_or(refusal),
+                found => found,
+            },
         };
         match found {
-            Ok(found) => {
+            Ok(mut found) => {
                 if role.part != RolePart::History {
                     texts.set_role(role.name(), found.document.text.clone());
                 }
                 let expires = found.document.signed.expires;
-                if role.is_dispensable && expires < now {
+                found.has_lapsed = role.is_dispensable && expires < now;
+                if found.has_lapsed {
                     tracing::warn!("what the role {} signed expired at {expires}", role.name());
-                } else {
+                }
+                if !found.has_lapsed || role.part == RolePart::Words {
                     roles.push(found);
                 }
             }

@@ -204,7 +204,8 @@ impl Trust {
         let mut roles = Vec::new();
         let (targets, snapshot) = (&documents.targets.signed, &documents.snapshot.signed);
         for role in release_roles::wanted(interest, targets, snapshot) {
-            match self.state.known_role(&role, texts) {
+            let known = self.state.known_role(&role, texts);
+            match known.or_else(|| StateFolder::last_words(&role, texts)) {
                 Some(found) => roles.push(found),
                 // The history is fetched when somebody asks for it. A repository under conversion has
                 // the releases in the targets role too, which an older launcher has stored.

@@ -9,7 +9,9 @@
 //! A repository from before there were these roles has its releases in the targets role itself, and
 //! one list of packs in the role `patches`. Both forms are read alike.
 
-use super::document::{DelegatedRole, Delegations, MetaFile, SnapshotBody, TargetsBody};
+use super::document::{
+    DelegatedRole, Delegations, MetaFile, SnapshotBody, TargetsBody, Unverified,
+};
 use super::error::{MirrorFaultKind, Refusal};
 use super::names::fits;
 use super::role_names::{PATCHES_ROLE, ReleaseKind, RolePart};
@@ -171,11 +173,34 @@ impl<'a> WantedRole<'a> {
         Ok((location, file.limit(most)))
     }
 
+    /// An older document of the role in `bytes`, if its keys signed it and it is one of words: a
+    /// newer list that is not to be had does not end what the last one stopped.
+    pub(super) fn verify_last_words(&self, bytes: &[u8]) -> Result<RoleDocument, Refusal> {
+        let newest = self.file()?.version.get();
+        let keys = self.delegations.keys_of(self.role);
+        let document = Unverified::<TargetsBody>::read(bytes)?.verify(&keys)?;
+        if self.part != RolePart::Words || document.signed.version.get() > newest {
+            let cause = format!("it is no older list of words of the role {}", self.role.name);
+            return Err(Refusal::new(MirrorFaultKind::NotTrusted, cause));
+        }
+        Ok(RoleDocument {
+            name: self.role.name.clone(),
+            part: self.part,
+            document,
+            has_lapsed: false,
+        })
+    }
+
     /// The verified document in `bytes`, if it is the wanted one and the role's keys signed it.
     pub(super) fn verify(&self, bytes: &[u8]) -> Result<RoleDocument, Refusal> {
         let keys = self.delegations.keys_of(self.role);
         let document = meant(self.file()?, &self.role.name, bytes, &keys)?;
-        Ok(RoleDocument { name: self.role.name.clone(), part: self.part, document })
+        Ok(RoleDocument {
+            name: self.role.name.clone(),
+            part: self.part,
+            document,
+            has_lapsed: false,
+        })
     }
 }
 

@@ -99,7 +99,10 @@ impl Repository {
             patches: Vec::new(),
             launchers: Vec::new(),
             words: of_part(RolePart::Words)
-                .flat_map(|role| words::words(&targets.signed, &role.document.signed))
+                .flat_map(|role| {
+                    let words = words::words(&targets.signed, &role.document.signed);
+                    words.into_iter().map(|word| word.in_force(role.has_lapsed))
+                })
                 .collect(),
             patches_expire: lists.iter().map(|list| list.document.signed.expires).min(),
             lacks_history: *lacks_history,

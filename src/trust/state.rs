@@ -183,6 +183,11 @@ impl StateFolder {
         known.or_else(|| verify(&self.delegated(role.name())?))
     }
 
+    /// The last list of words that was verified, where the wanted one is not to be had.
+    pub(super) fn last_words(role: &WantedRole<'_>, texts: &Texts) -> Option<RoleDocument> {
+        role.verify_last_words(texts.role(role.name())?.as_bytes()).ok()
+    }
+
     /// All stored documents of delegated roles by their encoded names.
     pub(super) fn all_delegated(&self) -> Result<Vec<(String, String)>, TrustError> {
         let folder = self.folder.join(DELEGATED);

@@ -34,6 +34,12 @@ impl SignedWord {
         format!("{app}_{version}{WORD_SUFFIX}")
     }
 
+    /// The word as it counts; of a list that has lapsed, the stops do, and no stage.
+    pub(super) fn in_force(self, has_lapsed: bool) -> Self {
+        let plan = self.word.plan.filter(|_| !has_lapsed);
+        Self { word: RolloutWord { plan, ..self.word }, ..self }
+    }
+
     /// The word in a target's description; an error text if there is none.
     pub(crate) fn read(name: &str, custom: Value) -> Result<Self, String> {
         let about = name.strip_suffix(WORD_SUFFIX).and_then(|name| name.rsplit_once('_'));

@@ -50,6 +50,8 @@ pub(super) struct RoleDocument {
     pub(super) name: String,
     pub(super) part: RolePart,
     pub(super) document: TufDocument<TargetsBody>,
+    /// Whether it has expired and counts in part: of words, the stops.
+    pub(super) has_lapsed: bool,
 }
 
 fn refuse(reason: impl Into<String>) -> Refusal {

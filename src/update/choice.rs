@@ -7,7 +7,7 @@ use crate::environment::Environment;
 use crate::host;
 use crate::messages::problem;
 use crate::messages::protocol::{NoUpdate, Problem, ProblemKind};
-use crate::model::audience::{Audience, Choice, Words, next_watershed, put_aside};
+use crate::model::audience::{Audience, Choice, Words, is_stopped, next_watershed, put_aside};
 use crate::model::offer::RecalledVersion;
 use crate::model::release::{Release, SignedRelease};
 use crate::model::system::SystemVersions;
@@ -52,12 +52,13 @@ impl Facts {
         let asks = mine.iter().any(|signed| !signed.release.system.is_none());
         // A version that did not come up here, or was recalled, is not offered again.
         let unusable = [state.failed.clone(), state.recalled.clone()].concat();
-        let aside = put_aside(&mine, &state.skipped);
+        let words = repository.words_of(&environment.settings.app);
+        let aside = put_aside(&mine, &state.skipped, &words);
         Self {
             platform: Platform::current(),
             channel: environment.channel(),
             system: if asks { host::system_versions() } else { SystemVersions::default() },
-            words: repository.words_of(&environment.settings.app),
+            words,
             unwanted: aside.into_iter().chain(unusable.iter().cloned()).collect(),
             unusable,
         }
@@ -133,12 +134,16 @@ fn named_release<'a>(
     if release.channel != audience.channel {
         return Err(refuse(&format!("it is in the channel {}", release.channel)));
     }
-    let by_word = audience.words.get(version).is_some_and(|word| word.halted);
-    if release.halted || release.plan.is_some() && by_word {
-        return Err(refuse("the publisher has halted it"));
-    }
     if audience.recall(release).is_some() {
         return Err(refuse("the publisher has recalled it"));
+    }
+    if is_stopped(release, audience.words) {
+        return Err(refuse("the publisher has halted it"));
+    }
+    if !release.open_to(audience.current) {
+        let minimum = release.minimum_version.as_ref().map(Version::to_string);
+        let minimum = minimum.unwrap_or_default();
+        return Err(refuse(&format!("{minimum} must be installed before it")));
     }
     if let Some(too_old) = release.system.unmet_by(audience.system) {
         let (needed, found) = (too_old.needed, too_old.found);

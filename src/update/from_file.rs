@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::check::{self, MAX_NOTES_BYTES};
+use super::choice;
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::fetch::Client;
@@ -17,9 +18,11 @@ use crate::host;
 use crate::messages::language::Checked;
 use crate::messages::problem;
 use crate::messages::protocol::{NoUpdate, Problem, ProblemKind};
+use crate::model::audience::{is_stopped, next_watershed};
 use crate::model::plan::{Plan, UpdateStrategy};
 use crate::model::release::SignedRelease;
-use crate::model::{Offer, Platform, Version};
+use crate::model::system::SystemTooOld;
+use crate::model::{Offer, Platform, Release, Version};
 use crate::trust::{Bundle, Freshness, Judged, Repository};
 
 /// How long the nodes may take for current metadata where the bundle's is insufficient. Short,
@@ -123,7 +126,7 @@ fn choose<'a>(
         });
     }
     let platform = Platform::current();
-    let (app, channel) = (&environment.settings.app, environment.channel());
+    let app = &environment.settings.app;
     let mine = |signed: &&&SignedRelease| {
         signed.release.container.app == *app && signed.release.container.platform == platform
     };
@@ -136,32 +139,49 @@ fn choose<'a>(
         let why = format!("this installation is of {app} on {platform}");
         return Err(refused(ProblemKind::BundleUnsuitable, path, all, why));
     };
-    let release = &found.release;
+    refuse_by_terms(environment, repository, &found.release, path, current)?;
+    Ok(found)
+}
+
+/// Refuses a release that a check would not offer either, whatever its share.
+fn refuse_by_terms(
+    environment: &Environment,
+    repository: &Repository,
+    release: &Release,
+    path: &Path,
+    current: Option<&Version>,
+) -> Result<(), Problem> {
+    let (channel, container) = (environment.channel(), &release.container);
+    let unsuitable =
+        |holds: String, why: String| Err(refused(ProblemKind::BundleUnsuitable, path, holds, why));
+    let too_far = |minimum: String| {
+        let why = format!("{container} does not follow every version");
+        Err(refused(ProblemKind::BundleTooFar, path, minimum, why))
+    };
     if release.channel != channel {
-        let holds = format!("{} ({})", release.container, release.channel);
-        Err(refused(
-            ProblemKind::BundleUnsuitable,
-            path,
-            holds,
-            format!("this installation follows the channel {channel}"),
-        ))
-    } else if release.halted {
-        Err(refused(
-            ProblemKind::BundleWithdrawn,
-            path,
-            release.container.to_string(),
-            "the publisher has halted it".to_owned(),
-        ))
-    } else if !release.open_to(current) {
-        let minimum = release.minimum_version.as_ref().map(Version::to_string).unwrap_or_default();
-        Err(refused(
-            ProblemKind::BundleTooFar,
-            path,
-            minimum,
-            format!("{} does not follow every version", release.container),
-        ))
-    } else {
-        Ok(found)
+        let why = format!("this installation follows the channel {channel}");
+        return unsuitable(format!("{container} ({})", release.channel), why);
+    }
+    if is_stopped(release, &repository.words_of(&container.app)) {
+        let why = "the publisher has halted or recalled it".to_owned();
+        return Err(refused(ProblemKind::BundleWithdrawn, path, container.to_string(), why));
+    }
+    if !release.open_to(current) {
+        let minimum = release.minimum_version.as_ref();
+        return too_far(minimum.map(Version::to_string).unwrap_or_default());
+    }
+    let all = repository.releases.iter().filter(|signed| choice::concerns(environment, signed));
+    let watershed = next_watershed(all.map(|signed| &signed.release), current);
+    if let Some(watershed) = watershed.filter(|watershed| container.version > **watershed) {
+        return too_far(watershed.to_string());
+    }
+    let asks = !release.system.is_none();
+    match asks.then(host::system_versions).and_then(|found| release.system.unmet_by(&found)) {
+        Some(SystemTooOld { needed, found }) => unsuitable(
+            format!("{container} ({needed})"),
+            format!("it needs {needed}, this computer has {found}"),
+        ),
+        None => Ok(()),
     }
 }
 

@@ -72,6 +72,38 @@ fn a_recall_brings_the_version_before_back_with_its_files() {
 }
 
 #[test]
+fn a_recall_by_a_word_leads_where_the_plan_says() {
+    let (world, _node) = world_with("1.0.0", ONLY_ON_REQUEST);
+    let plan = world.path("plan.toml");
+    fs::write(&plan, "recall_to = \"1.0.0\"\n\n[[stages]]\npercent = 100\n").unwrap();
+    publish(&world, "2.0.0", &["--plan", text(&plan)]);
+    world.update();
+    assert_eq!(world.active(), "2.0.0");
+    let online = ["rollout", "--version", "2.0.0", "--online"];
+    steer(&world, &[&online[..], &["recall"]].concat());
+    let found = world.say(&["check"]).result;
+    assert_eq!(
+        (&found["version"], &found["mandatory"]),
+        (&json!("1.0.0"), &json!(true)),
+        "{found}"
+    );
+    world.update();
+    assert_eq!(world.active(), "1.0.0");
+    assert_eq!(world.say(&["check"]).result["status"], json!("nothing_to_do"));
+    steer(&world, &[&online[..], &["take-back"]].concat());
+    assert_eq!(world.say(&["check"]).result["status"], json!("nothing_to_do"), "it is halted");
+    steer(&world, &[&online[..], &["resume"]].concat());
+    assert_eq!(world.say(&["check"]).result["version"], json!("2.0.0"));
+    // A plan that leads nowhere is refused before anybody relies on it.
+    fs::write(&plan, "recall_to = \"1.5.0\"\n\n[[stages]]\npercent = 100\n").unwrap();
+    let folder = world.path("publisher");
+    let new_plan =
+        ["rollout", "--version", "2.0.0", "--plan", text(&plan), "--repo", text(&folder)];
+    let refused = kuzflow(&new_plan);
+    assert!(refused.code == 1 && refused.errors.contains("no such release"), "{}", refused.errors);
+}
+
+#[test]
 fn a_recalled_version_that_crashes_at_once_is_left_at_the_next_start() {
     let world = World::new();
     publish(&world, "1.0.0", &[]);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::shared::VerbError;
+use super::shared::offered::word_of;
 use super::shared::output::Say;
 use super::shared::place::RepositoryPlace;
 use crate::app::Ending;
@@ -15,12 +16,16 @@ use crate::publish::Urgency;
 pub(super) fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbError> {
     let (project, _) = place.open()?;
     let releases = project.releases()?;
+    let rollouts = project.planned_rollouts()?;
     for release in &releases {
         let share = f64::from(release.rollout_permille) / 10.0;
-        let state = match (&release.recalled, release.halted) {
-            (Some(recall), _) => format!("recalled to {}", recall.to),
-            (None, true) => "halted".to_owned(),
-            (None, false) => format!("{share} %"),
+        let state = match (&release.recalled, release.halted, word_of(&rollouts, release)) {
+            (Some(recall), ..) => format!("recalled to {}", recall.to),
+            (None, true, _) => "halted".to_owned(),
+            (None, false, Some(word)) if word.recalled => "recalled by a server".to_owned(),
+            (None, false, Some(word)) if word.halted => "halted by a server".to_owned(),
+            (None, false, Some(word)) => format!("stage {}", word.stage + 1),
+            (None, false, None) => format!("{share} %"),
         };
         say.line(&format!(
             "{:<44} {:<8} {state:>8}  {}",
@@ -75,6 +80,7 @@ pub(super) fn list(place: &RepositoryPlace, say: &Say) -> Result<Ending, VerbErr
             line["rollout_permille"] = release.rollout_permille.into();
             line["watershed"] = release.watershed.into();
             line["notes"] = json!(release.notes);
+            line["word"] = json!(word_of(&rollouts, release));
             line
         })
         .collect();

@@ -131,9 +131,12 @@ impl PublishArguments {
 
     /// The terms of the release from the arguments.
     fn terms(&self) -> Result<Terms, VerbError> {
-        let plan = self.plan.as_deref().map(|path| RolloutPlan::read(path, host::now()));
+        let plan = self.plan.as_deref();
+        let plan = plan.map(|path| RolloutPlan::read_noting(path, host::now())).transpose()?;
+        let (plan, has_beginning) = plan.unzip();
         Ok(Terms {
-            plan: plan.transpose()?,
+            plan,
+            plan_begins_with_others: has_beginning == Some(false),
             watershed: self.watershed,
             system: systems(&self.system)?,
             channel: self.channel.clone(),

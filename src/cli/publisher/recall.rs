@@ -1,6 +1,6 @@
 //! `kuzflow recall`: a release is bad, and the installations that have it go to another one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
@@ -10,9 +10,10 @@ use super::shared::VerbError;
 use super::shared::output::Say;
 use super::shared::place::RepositoryPlace;
 use crate::app::Ending;
+use crate::app::streams::error_line;
 use crate::model::Version;
 use crate::model::release::Recall;
-use crate::publish::RolloutChange;
+use crate::publish::{Project, RolloutChange};
 
 /// Longest reason, characters: what the window shows of it.
 const MOST_CHARACTERS: usize = 300;
@@ -54,7 +55,29 @@ pub(super) fn recall(arguments: &RecallArguments, say: &Say) -> Result<Ending, V
         None => RolloutChange::TakeBackRecall,
     };
     let ending = change_release((&project, &keyring), &arguments.version, &change, say)?;
+    if let Some(to) = &arguments.to {
+        warn_of_dead_ends(&project, &arguments.version, to)?;
+    }
     Ok(renew::warn_after(&project, ending))
+}
+
+/// Names the platforms on which nothing can take the place of the bad release.
+fn warn_of_dead_ends(project: &Project, bad: &Version, to: &Version) -> Result<(), VerbError> {
+    let releases = project.releases()?;
+    let app = &project.settings().app;
+    let of = |version: &Version| -> BTreeSet<String> {
+        let of_version = releases
+            .iter()
+            .map(|release| &release.container)
+            .filter(|container| container.version == *version && container.app == *app);
+        of_version.map(|container| container.platform.to_string()).collect()
+    };
+    for platform in of(bad).difference(&of(to)) {
+        error_line(&format!(
+            "warning: there is no {to} for {platform}: who has {bad} there is told that it is recalled, and keeps it until a newer release comes"
+        ));
+    }
+    Ok(())
 }
 
 /// The reasons by language.

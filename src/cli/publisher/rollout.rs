@@ -51,8 +51,9 @@ struct Change {
     /// Older installations pass through it before they are offered a newer release.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     watershed: Option<bool>,
-    /// Halt, resume, or open the next stage within its plan, with the key of the role rollout and the
-    /// other online keys alone, as a server with --steer does: halt, resume or next.
+    /// A move within its plan, with the key of the role rollout and the other online keys alone, as a
+    /// server with --steer does: halt, resume, next (opens the next stage), recall (to the version
+    /// that the plan names) or take-back (ends a recall, and leaves it halted).
     #[arg(long, value_name = "MOVE")]
     online: Option<RolloutMove>,
 }
@@ -96,8 +97,12 @@ fn move_rollout(
         project.move_rollout(about, wanted, keyring, host::now())
     })?;
     if let Some(word) = word {
-        let halted = if word.halted { ", halted" } else { "" };
-        say.line(&format!("{version}: word {}, stage {}{halted}", word.sequence, word.stage + 1));
+        let stopped = match (word.recalled, word.halted) {
+            (true, _) => ", recalled",
+            (false, true) => ", halted",
+            (false, false) => "",
+        };
+        say.line(&format!("{version}: word {}, stage {}{stopped}", word.sequence, word.stage + 1));
     }
     let ending = finish(transaction, say, "rollout changed")?;
     upload::tell_next(project, say);

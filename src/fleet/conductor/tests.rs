@@ -29,7 +29,8 @@ fn after(hours: i64) -> Timestamp {
 }
 
 fn at(stage: usize) -> RolloutWord {
-    RolloutWord { sequence: 1, stage, ..RolloutWord::default() }
+    let plan = Some(plan("numbers").digest());
+    RolloutWord { sequence: 1, stage, plan, ..RolloutWord::default() }
 }
 
 fn tally(up: u64, rolled_back: u64, failed: u64) -> Tally {
@@ -99,6 +100,16 @@ fn the_bound_is_that_of_wilson() {
         let found = lower_bound(hits, all);
         assert!((found - expected).abs() < 1e-4, "{hits} of {all}: {found}");
     }
+}
+
+#[test]
+fn a_number_of_rollbacks_halts_whatever_their_share_is() {
+    let mut written = serde_json::to_value(plan("numbers")).unwrap();
+    written["stages"][0]["most_rollbacks"] = 50.into();
+    let plan: RolloutPlan = serde_json::from_value(written).unwrap();
+    let found = |tally| step(&plan, &at(0), after(0), tally, after(30));
+    assert!(matches!(found(tally(100_000, 50, 0)), Step::Halt(_)), "false reports of success");
+    assert_eq!(found(tally(100_000, 49, 0)), Step::Next);
 }
 
 proptest! {

@@ -86,9 +86,12 @@ fn the_newest_newer_release_is_offered() {
 fn who_skips_a_version_is_not_offered_an_older_one_instead() {
     let mut releases = [release("1.1.0", 1000), release("1.2.0", 1000), release("1.3.0", 1000)];
     let skipped = [Version::new(1, 2, 0)];
-    assert_eq!(put_aside(&releases, &[]), []);
-    assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 1, 0), Version::new(1, 2, 0)]);
-    let aside = put_aside(&releases, &skipped);
+    assert_eq!(put_aside(&releases, &[], &Words::new()), []);
+    assert_eq!(
+        put_aside(&releases, &skipped, &Words::new()),
+        [Version::new(1, 1, 0), Version::new(1, 2, 0)]
+    );
+    let aside = put_aside(&releases, &skipped, &Words::new());
     assert_eq!(
         choose(&releases, Some("1.0.0"), &aside, "i"),
         Choice::Offer(&releases[2]),
@@ -96,11 +99,11 @@ fn who_skips_a_version_is_not_offered_an_older_one_instead() {
     );
     // The skipped release is withdrawn: the older one takes its place.
     releases[1].release.halted = true;
-    assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 2, 0)]);
+    assert_eq!(put_aside(&releases, &skipped, &Words::new()), [Version::new(1, 2, 0)]);
     releases[1].release.halted = false;
     releases[0].release.mandatory = true;
-    assert_eq!(put_aside(&releases, &skipped), [Version::new(1, 2, 0)]);
-    assert_eq!(put_aside(&releases, &[Version::new(9, 9, 9)]), []);
+    assert_eq!(put_aside(&releases, &skipped, &Words::new()), [Version::new(1, 2, 0)]);
+    assert_eq!(put_aside(&releases, &[Version::new(9, 9, 9)], &Words::new()), []);
 }
 
 #[test]

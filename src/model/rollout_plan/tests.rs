@@ -32,8 +32,10 @@ fn after(hours: i64) -> Timestamp {
     "2026-12-01T08:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hours)
 }
 
+/// A word about the example.
 fn word(stage: usize) -> RolloutWord {
-    RolloutWord { sequence: 1, stage, ..RolloutWord::default() }
+    let plan = Some(plan_from(example()).unwrap().digest());
+    RolloutWord { sequence: 1, stage, plan, ..RolloutWord::default() }
 }
 
 #[test]
@@ -90,6 +92,33 @@ fn the_smaller_of_word_and_time_decides() {
         let word = stage.map(word);
         assert_eq!(share(&plan, word.as_ref(), after(hours)), expected, "{hours} h, {stage:?}");
     }
+}
+
+/// Launchers and servers of other versions compute the same.
+#[test]
+fn the_digest_of_a_plan_is_the_same_for_ever_and_follows_what_a_stage_means() {
+    let digest = |plan: Value| plan_from(plan).unwrap().digest().to_string();
+    let known = digest(example());
+    assert_eq!(known, "9c2a49eb6d6a15fd12237e83d5e66a8017106333a5f8fff769c33e02634abe8a");
+    let with = |key: &str, value: Value| {
+        let mut plan = example();
+        plan[key] = value;
+        digest(plan)
+    };
+    for (key, value) in [
+        ("stage", json!(1)),
+        ("hold", json!("approval")),
+        ("recall_to", json!("2.0.3")),
+        ("begins", json!("2026-12-01T09:00:00+01:00")),
+    ] {
+        assert_eq!(with(key, value), known, "{key}");
+    }
+    assert_ne!(with("only", json!({"rings": ["insiders"]})), known);
+    assert_ne!(with("begins", json!("2026-12-02T08:00:00Z")), known);
+    assert_ne!(with("stages", json!([{"permille": 10}, {"permille": 1000}])), known);
+    let plan = plan_from(example()).unwrap();
+    let unnamed = RolloutWord { plan: None, ..word(2) };
+    assert_eq!(share(&plan, Some(&unnamed), after(9000)), 10, "it names no plan");
 }
 
 #[test]
@@ -167,14 +196,14 @@ proptest! {
         offline: bool, now in -10_i64..500,
     ) {
         let stages: Vec<Stage> = shares.iter().zip(&hours).map(|(permille, hours)| Stage {
-            permille: *permille, hours: *hours, success: 0, rollbacks: 1000, samples: 0,
+            permille: *permille, hours: *hours, success: 0, rollbacks: 1000, most_rollbacks: 0, samples: 0,
         }).collect();
         let signed = signed.min(stages.len() - 1);
         let plan = RolloutPlan::try_from(Written {
             stages: stages.clone(), begins: after(0), only: Scope::default(), recall_to: None,
             hold: if offline { Hold::Offline } else { Hold::Numbers }, stage: signed,
         }).unwrap();
-        let word = RolloutWord { sequence: 1, stage, halted, recalled };
+        let word = RolloutWord { sequence: 1, stage, plan: Some(plan.digest()), halted, recalled };
         let found = share(&plan, Some(&word), after(now));
         let mut allowed = 0;
         let mut begins = 0_i64;

@@ -26,10 +26,34 @@ fn everything() -> Terms {
         minimum_version: Some(Version::new(0, 9, 0)),
         minimum_launcher: Some(Version::new(2, 0, 0)),
         plan: None,
+        plan_begins_with_others: false,
         watershed: Some(true),
         system: Some(systems()),
         again: false,
     }
+}
+
+#[test]
+fn a_plan_without_a_beginning_begins_with_its_version_elsewhere() {
+    let plan = |begins: &str| -> Option<RolloutPlan> {
+        let plan =
+            serde_json::json!({"stages": [{"permille": 10}, {"permille": 1000}], "begins": begins});
+        serde_json::from_value(plan).unwrap()
+    };
+    let (first, later) = (plan("2026-12-01T08:00:00Z"), plan("2026-12-01T08:05:00Z"));
+    let sibling = Release { plan: first.clone(), ..release("1.0.0", "Windows_AMD64") };
+    let decided = |asks_for_a_time: bool| {
+        let terms = Terms {
+            plan: later.clone(),
+            plan_begins_with_others: !asks_for_a_time,
+            ..Terms::default()
+        };
+        let mut new = linux("1.0.0");
+        decide(&mut new, &terms, None, &[&sibling], false);
+        new.plan
+    };
+    assert_eq!(decided(false), first);
+    assert_eq!(decided(true), later);
 }
 
 #[test]

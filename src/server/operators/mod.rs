@@ -7,18 +7,23 @@
 //! ```text
 //! routes   requests and answers             login     cookies, and whose request it is (pure)
 //! question what is asked for (pure)         view      rows -> what is shown (pure)
-//! builds   jobs as a table
+//! builds   jobs as a table                  rollouts how they stand, and buttons
+//! moves    what a button does               timeline what happened
 //! page     the page        parts  its parts        charts   pictures        words   both languages
 //! ```
 
 mod builds;
 mod charts;
 mod login;
+mod moves;
 mod page;
 mod parts;
 mod question;
+mod rollouts;
 mod routes;
+mod timeline;
 mod view;
 mod words;
 
+pub(super) use moves::move_rollout;
 pub(super) use routes::{log_in, log_out, show, style};

@@ -27,8 +27,10 @@ pub(super) struct Visit<'a> {
     pub(super) name: &'a str,
     /// Where launchers reach this server.
     pub(super) address: &'a str,
-    /// The section of builds; empty if there are none.
-    pub(super) builds: &'a str,
+    /// The section of rollouts; empty if there are none.
+    pub(super) rollouts: &'a str,
+    /// The sections that follow the numbers.
+    pub(super) beside: &'a str,
 }
 
 fn document(language: Language, content: &str) -> String {
@@ -52,7 +54,7 @@ fn other_language(question: &Question, language: Language) -> String {
 }
 
 /// A field that a form sends along unseen.
-fn hidden(name: &str, value: &str) -> String {
+pub(super) fn hidden(name: &str, value: &str) -> String {
     format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value))
 }
 
@@ -78,6 +80,11 @@ pub(super) fn door(question: &Question, language: Language, alert: Option<&str>)
         other_language(question, language),
     );
     document(language, &content)
+}
+
+/// One sentence that stands out.
+pub(super) fn alert(text: &str) -> String {
+    format!("<div class=\"card\"><p class=\"alert\" role=\"alert\">{text}</p></div>\n")
 }
 
 /// A page that says one thing.
@@ -126,9 +133,10 @@ pub(super) fn numbers(visit: &Visit<'_>, view: &View, choices: &Choices) -> Stri
         .concat()
     };
     let content = format!(
-        "{}<main>\n{asked}{shown}{}</main>\n<footer>{}</footer>\n",
+        "{}<main>\n{}{asked}{shown}{}</main>\n<footer>{}</footer>\n",
         header(visit),
-        visit.builds,
+        visit.rollouts,
+        visit.beside,
         words.utc
     );
     document(visit.language, &content)
@@ -139,15 +147,16 @@ pub(super) fn without_reports(visit: &Visit<'_>) -> String {
     let words = visit.language.words();
     let address = escaped(visit.address);
     let content = format!(
-        "{}<main>\n<div class=\"card\">\n<h2>{}</h2>\n<p>{}</p>\n<p class=\"hint\">{}</p>\n<pre>[reports]\nurl = \"{address}\"</pre>\n\
+        "{}<main>\n{}<div class=\"card\">\n<h2>{}</h2>\n<p>{}</p>\n<p class=\"hint\">{}</p>\n<pre>[reports]\nurl = \"{address}\"</pre>\n\
          <p class=\"hint\">{}</p>\n<pre>[client.reports]\nurl = \"{address}\"</pre>\n<p>{}</p>\n</div>\n{}</main>\n",
         header(visit),
+        visit.rollouts,
         words.no_reports,
         words.how_to,
         words.how_to_new,
         words.how_to_installed,
         words.how_to_then,
-        visit.builds,
+        visit.beside,
     );
     document(visit.language, &content)
 }

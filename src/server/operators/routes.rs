@@ -17,6 +17,8 @@ use super::builds;
 use super::login;
 use super::page::{self, STYLE, Visit};
 use super::question::{Parameters, Question};
+use super::rollouts;
+use super::timeline;
 use super::view::{self, View};
 use super::words::Language;
 use crate::error_chain;
@@ -24,20 +26,21 @@ use crate::fleet::{FleetError, JobKind, Role, Session};
 use crate::host;
 use crate::server::access::Client;
 use crate::server::admission::{self, Found};
+use crate::server::conductor;
 use crate::server::fleet::Fleet;
 use crate::server::refusal::Refusal;
 use crate::server::state::ServerState;
 use crate::server::updates;
 
 /// Largest form, bytes.
-const FORM_BYTES: usize = 4 << 10;
+pub(super) const FORM_BYTES: usize = 4 << 10;
 /// What browsers may load and do: the style sheet, and forms to this server.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 type Parsed = Result<Query<Parameters>, QueryRejection>;
 
 /// What was asked for, and in which language.
-fn asked(parameters: Parameters, headers: &HeaderMap) -> (Question, Language) {
+pub(super) fn asked(parameters: Parameters, headers: &HeaderMap) -> (Question, Language) {
     let question = Question::from(parameters);
     let wished = updates::accepted_languages(headers);
     let wished = wished.iter().find_map(|tag| Language::of(tag));
@@ -45,7 +48,7 @@ fn asked(parameters: Parameters, headers: &HeaderMap) -> (Question, Language) {
     (question, language)
 }
 
-fn html(status: StatusCode, text: String) -> Response {
+pub(super) fn html(status: StatusCode, text: String) -> Response {
     let fields = [
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -60,7 +63,10 @@ fn the(shared: &ServerState) -> Result<&Fleet, Refusal> {
 }
 
 /// Who has logged in, if this server knows the cookie.
-async fn session(fleet: &Fleet, headers: &HeaderMap) -> Result<Option<Session>, FleetError> {
+pub(super) async fn session(
+    fleet: &Fleet,
+    headers: &HeaderMap,
+) -> Result<Option<Session>, FleetError> {
     let Some(word) = login::cookie(headers) else { return Ok(None) };
     let session = fleet.store.session(word, host::now().as_second()).await?;
     let session = session.filter(|session| session.role.allows(Role::Read));
@@ -85,10 +91,13 @@ pub(in crate::server) async fn show(
         Ok(Some(session)) => {
             let address = address(&shared, &headers);
             let name = session.name.as_str();
-            match builds(&shared, fleet, language).await {
-                Ok(builds) => {
-                    let (question, builds) = (&question, builds.as_str());
-                    let visit = Visit { question, language, name, address: &address, builds };
+            let rollouts = rollouts(&shared, fleet, &question, language, session.role).await;
+            match beside(&shared, fleet, language).await {
+                Ok(beside) => {
+                    let (question, rollouts, beside) =
+                        (&question, rollouts.as_str(), beside.as_str());
+                    let address = address.as_str();
+                    let visit = Visit { question, language, name, address, rollouts, beside };
                     numbers(fleet, &visit).await.map(|text| html(StatusCode::OK, text))
                 }
                 Err(error) => Err(error),
@@ -97,6 +106,41 @@ pub(in crate::server) async fn show(
         Err(error) => Err(error),
     };
     Ok(answer.unwrap_or_else(|error| unreadable(&error, &question, language)))
+}
+
+/// The section of rollouts; empty on a server that steers none. A repository that cannot be read
+/// has one sentence instead, and the numbers are shown all the same.
+async fn rollouts(
+    shared: &ServerState,
+    fleet: &Fleet,
+    question: &Question,
+    language: Language,
+    role: Role,
+) -> String {
+    let Some(steering) = &shared.options.steering else { return String::new() };
+    match conductor::standings(fleet, steering).await {
+        Ok(standings) => {
+            let lang = question.language.map(Language::tag).unwrap_or_default();
+            rollouts::rollouts(&standings, language, lang, role.allows(Role::Operate))
+        }
+        Err(error) => {
+            tracing::error!(error = error_chain::line(&error), "rollouts cannot be shown");
+            page::alert(language.words().no_rollouts)
+        }
+    }
+}
+
+/// What stands beside the numbers: builds, and what happened.
+async fn beside(
+    shared: &ServerState,
+    fleet: &Fleet,
+    language: Language,
+) -> Result<String, FleetError> {
+    let builds = builds(shared, fleet, language).await?;
+    let audit = fleet.store.newest_audit(timeline::SHOWN).await?;
+    let catalogue = shared.repository.catalogue().await;
+    let releases = catalogue.releases.iter().map(|signed| &signed.release);
+    Ok(builds + &timeline::timeline(releases, &audit, language))
 }
 
 /// The section of builds; empty on a server that has had none.
@@ -128,7 +172,7 @@ async fn numbers(fleet: &Fleet, visit: &Visit<'_>) -> Result<String, FleetError>
 }
 
 /// The database does not answer, or the like.
-fn unreadable(error: &FleetError, question: &Question, language: Language) -> Response {
+pub(super) fn unreadable(error: &FleetError, question: &Question, language: Language) -> Response {
     tracing::error!(error = error_chain::line(error), "the page cannot be shown");
     let text = page::notice(question, language, language.words().no_numbers);
     html(StatusCode::SERVICE_UNAVAILABLE, text)
@@ -216,10 +260,16 @@ pub(in crate::server) async fn log_out(
 
 /// To the page, with a cookie.
 fn redirect(question: &Question, cookie: &str) -> Response {
+    redirect_to(&question.address(), Some(cookie))
+}
+
+/// To an address of the page, perhaps with a cookie.
+pub(super) fn redirect_to(address: &str, cookie: Option<&str>) -> Response {
     let mut headers = HeaderMap::new();
-    let fields: [(HeaderName, &str); 3] =
-        [(LOCATION, &question.address()), (SET_COOKIE, cookie), (CACHE_CONTROL, "no-store")];
+    let fields: [(HeaderName, Option<&str>); 3] =
+        [(LOCATION, Some(address)), (SET_COOKIE, cookie), (CACHE_CONTROL, Some("no-store"))];
     for (name, value) in fields {
+        let Some(value) = value else { continue };
         // All of them are made here, of signs that a header takes.
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);

@@ -94,6 +94,39 @@ pub(super) struct Words {
     pub(super) cancelled: &'static str,
     pub(super) minutes: &'static str,
     pub(super) plain_seconds: &'static str,
+    pub(super) rollouts_title: &'static str,
+    pub(super) rollouts_hint: &'static str,
+    pub(super) no_rollouts: &'static str,
+    pub(super) stage: &'static str,
+    pub(super) stage_of: &'static str,
+    pub(super) reaches: &'static str,
+    pub(super) since_then: &'static str,
+    pub(super) moves: &'static str,
+    pub(super) not_begun: &'static str,
+    pub(super) under_way: &'static str,
+    pub(super) waits_for_approval: &'static str,
+    pub(super) waits_hint: &'static str,
+    pub(super) finished: &'static str,
+    pub(super) finished_hint: &'static str,
+    pub(super) halted: &'static str,
+    pub(super) halted_offline_hint: &'static str,
+    pub(super) recalled_to: &'static str,
+    pub(super) halt: &'static str,
+    pub(super) resume: &'static str,
+    pub(super) next_stage: &'static str,
+    pub(super) recall: &'static str,
+    pub(super) recall_now: &'static str,
+    pub(super) recall_explained: &'static str,
+    pub(super) take_back: &'static str,
+    pub(super) may_not_operate: &'static str,
+    pub(super) not_moved: &'static str,
+    pub(super) move_failed: &'static str,
+    pub(super) timeline_title: &'static str,
+    pub(super) released: &'static str,
+    pub(super) when: &'static str,
+    pub(super) what: &'static str,
+    pub(super) which: &'static str,
+    pub(super) by_whom: &'static str,
     pub(super) utc: &'static str,
 }
 
@@ -183,6 +216,39 @@ const ENGLISH: Words = Words {
     cancelled: "cancelled",
     minutes: "{} min {} s",
     plain_seconds: "{} s",
+    rollouts_title: "Rollouts",
+    rollouts_hint: "Releases with a plan. Every move stays within what the publisher has signed.",
+    no_rollouts: "The rollouts cannot be read now. The server's log says why.",
+    stage: "Stage",
+    stage_of: "{} of {}",
+    reaches: "{} of installations",
+    since_then: "Updates in this stage",
+    moves: "Move",
+    not_begun: "begins at {} (UTC)",
+    under_way: "under way",
+    waits_for_approval: "waits for you",
+    waits_hint: "The hours and numbers of this stage are reached. Somebody opens the next one.",
+    finished: "finished",
+    finished_hint: "The publisher ends it with kuzflow rollout --version {} --percent 100.",
+    halted: "halted",
+    halted_offline_hint: "The publisher resumes it with kuzflow rollout --version {} --resume.",
+    recalled_to: "recalled to {}",
+    halt: "Halt",
+    resume: "Resume",
+    next_stage: "Open the next stage",
+    recall: "Recall…",
+    recall_now: "Recall now",
+    recall_explained: "Installations that have {} go to {}, and their users' files of that time come back. Nobody gets {} any more.",
+    take_back: "Take the recall back",
+    may_not_operate: "Your login may look, and not move rollouts. Nothing was done.",
+    not_moved: "This move is not possible now: the rollout stands otherwise than the page showed, or its plan does not allow it yet. Nothing was done.",
+    move_failed: "The rollout could not be moved. The server's log says why.",
+    timeline_title: "What happened",
+    released: "release published",
+    when: "Time",
+    what: "What",
+    which: "Of what",
+    by_whom: "By whom",
     utc: "Days and hours are those of UTC.",
 };
 
@@ -272,6 +338,39 @@ const CHINESE: Words = Words {
     cancelled: "已取消",
     minutes: "{} 分 {} 秒",
     plain_seconds: "{} 秒",
+    rollouts_title: "发布进度",
+    rollouts_hint: "带有发布计划的版本。每一步都不会超出发布者签名的范围。",
+    no_rollouts: "现在无法读取发布进度。服务器日志中有原因。",
+    stage: "阶段",
+    stage_of: "第 {} / {} 阶段",
+    reaches: "覆盖 {} 的安装",
+    since_then: "本阶段的更新",
+    moves: "操作",
+    not_begun: "{} 开始（UTC）",
+    under_way: "进行中",
+    waits_for_approval: "等待您批准",
+    waits_hint: "本阶段的时间和数量都已达到，需要有人开启下一阶段。",
+    finished: "已完成",
+    finished_hint: "发布者用 kuzflow rollout --version {} --percent 100 结束它。",
+    halted: "已暂停",
+    halted_offline_hint: "发布者用 kuzflow rollout --version {} --resume 恢复它。",
+    recalled_to: "已召回到 {}",
+    halt: "暂停",
+    resume: "恢复",
+    next_stage: "开启下一阶段",
+    recall: "召回…",
+    recall_now: "立即召回",
+    recall_explained: "已安装 {} 的用户将换到 {}，并恢复当时的用户文件。之后不再有人获得 {}。",
+    take_back: "撤销召回",
+    may_not_operate: "您的登录只能查看，不能操作发布。没有执行任何操作。",
+    not_moved: "现在不能执行此操作：发布状态与页面显示的不同，或者计划尚不允许。没有执行任何操作。",
+    move_failed: "无法执行此操作。服务器日志中有原因。",
+    timeline_title: "事件记录",
+    released: "发布了版本",
+    when: "时间",
+    what: "事件",
+    which: "对象",
+    by_whom: "操作者",
     utc: "日期和小时均为 UTC 时间。",
 };
 
@@ -328,8 +427,9 @@ impl Language {
     }
 }
 
-/// Words of reports in both languages: reasons of rollbacks, and kinds of problems.
-const MEANINGS: [(&str, &str, &str); 47] = [
+/// Words of reports and of the audit in both languages: reasons of rollbacks, kinds of problems, and
+/// what people and the server did.
+const MEANINGS: [(&str, &str, &str); 60] = [
     ("crashed", "the app crashed", "应用崩溃"),
     ("ended_at_once", "the app ended at once", "应用启动后立即结束"),
     ("hung", "the app did not respond", "应用没有响应"),
@@ -389,11 +489,25 @@ const MEANINGS: [(&str, &str, &str); 47] = [
     ("bundle_undecided", "a bundle older than what is known", "更新包比已知信息更旧"),
     ("bundle_too_far", "another version must come before", "需要先安装另一个版本"),
     ("internal", "a fault of the launcher", "启动器内部错误"),
+    ("token_new", "token made", "新建令牌"),
+    ("token_revoked", "token revoked", "撤销令牌"),
+    ("login", "logged in", "登录"),
+    ("login_refused", "login refused", "登录被拒绝"),
+    ("logout", "logged out", "退出登录"),
+    ("build_new", "build asked for", "请求构建"),
+    ("build_cancelled", "build cancelled", "取消构建"),
+    ("rollout_halted", "rollout halted", "发布已暂停"),
+    ("rollout_resumed", "rollout resumed", "发布已恢复"),
+    ("rollout_next_stage", "next stage opened", "开启下一阶段"),
+    ("release_recalled", "release recalled", "召回版本"),
+    ("rollout_signed_elsewhere", "rollout moved at a terminal", "在终端中操作了发布"),
+    ("recall_taken_back", "recall taken back", "撤销召回"),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::Deed;
     use crate::messages::protocol::ProblemKind;
 
     #[test]
@@ -401,7 +515,8 @@ mod tests {
         let problems = ProblemKind::ALL.map(|kind| serde_json::to_value(kind).unwrap());
         let problems = problems.iter().map(|word| word.as_str().unwrap().to_owned());
         let reasons = ["crashed", "ended_at_once", "hung", "reported", "not_started", "never_up"];
-        for word in problems.chain(reasons.map(ToOwned::to_owned)) {
+        let deeds = Deed::ALL.map(|deed| deed.word().to_owned());
+        for word in problems.chain(reasons.map(ToOwned::to_owned)).chain(deeds) {
             assert!(MEANINGS.iter().any(|(known, ..)| *known == word), "{word}");
             let chinese = Language::Chinese.meaning(&word);
             assert!(chinese.chars().any(|sign| sign > '\u{2e80}'), "{word}: {chinese}");

@@ -27,7 +27,7 @@ fn rules_and_board_name_metrics_that_there_are() {
     let world = World::new();
     world.publish(&world.build("1.0.0", &BTreeMap::new()), &["--no-patches"]);
     let data = world.path("data");
-    let node = world.serve_with(&["--data", text(&data), "--health-interval", "1"]);
+    let node = world.serve_with(&["--data", text(&data), "--steer", "--health-interval", "1"]);
     world.write_node_list(&format!(
         "[{{\"id\": \"here\", \"region\": \"Europe\", \"url\": \"http://{}/\"}}]",
         node.address

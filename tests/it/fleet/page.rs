@@ -33,7 +33,7 @@ fn report(address: SocketAddr, number: u32, kind: &str, more: &Value) {
     assert_eq!(answer["accepted"], 1, "{answer} {report}");
 }
 
-fn log_in(address: SocketAddr, token: &str, fields: &[(&str, &str)]) -> Answer {
+pub(super) fn log_in(address: SocketAddr, token: &str, fields: &[(&str, &str)]) -> Answer {
     let form = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("token", token)
         .append_pair("lang", "")
@@ -42,12 +42,12 @@ fn log_in(address: SocketAddr, token: &str, fields: &[(&str, &str)]) -> Answer {
 }
 
 /// The cookie of an answer, as a browser sends it back.
-fn cookie(answer: &Answer) -> String {
+pub(super) fn cookie(answer: &Answer) -> String {
     let header = answer.field("set-cookie").unwrap_or_else(|| panic!("{answer:?}"));
     header.split(';').next().unwrap().to_owned()
 }
 
-fn page(address: SocketAddr, path: &str, cookie: &str) -> (u16, String) {
+pub(super) fn page(address: SocketAddr, path: &str, cookie: &str) -> (u16, String) {
     let answer = ask(address, "GET", path, &[("Cookie", cookie)]);
     (answer.status, String::from_utf8(answer.body).unwrap())
 }

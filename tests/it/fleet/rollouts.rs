@@ -6,13 +6,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::page::{cookie, log_in, page};
 use super::{address, new_token};
 use crate::server::client::{Answer, ask, post, post_with};
 use crate::support::release::{World, kuzflow, text};
 use crate::support::waiting::until;
 
 /// A stage that many rollbacks halt, and one for all.
-const PLAN: &str = "[[stages]]\npercent = 10\nhours = 10000\nrollbacks = 5\nsamples = 20\n\n\
+const PLAN: &str = "recall_to = \"1.0.0\"\n\n[[stages]]\npercent = 10\nhours = 10000\nrollbacks = 5\nsamples = 20\n\n\
                     [[stages]]\npercent = 100\n";
 
 /// A publisher with 1.0.0 for all, and 2.0.0 with a plan.
@@ -102,6 +103,62 @@ fn a_release_that_is_rolled_back_too_often_is_halted_and_a_person_resumes_it() {
         audit(&data),
         ["conductor rollout_halted", "anna rollout_resumed", "anna rollout_halted"]
     );
+}
+
+/// Presses a button of the page, as a browser does.
+fn press(address: SocketAddr, cookie: &str, wanted: &str, fields: &[(&str, &str)]) -> Answer {
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("app", "sample")
+        .append_pair("version", "2.0.0")
+        .append_pair("move", wanted)
+        .append_pair("lang", "en")
+        .finish();
+    let fields: Vec<_> = fields.iter().copied().chain([("Cookie", cookie)]).collect();
+    post_with(address, "/fleet/rollout", &fields, form.as_bytes())
+}
+
+#[test]
+fn an_operator_moves_a_rollout_by_the_buttons_of_the_page() {
+    let world = world();
+    let data = world.path("data");
+    let node = world.serve_with(&["--data", text(&data), "--steer"]);
+    let address = address(&node);
+    let login =
+        |name: &str, role: &str| cookie(&log_in(address, &new_token(&data, name, role), &[]));
+    let (reader, operator) = (login("reader", "read"), login("anna", "operate"));
+    let shown = page(address, "/fleet", &reader).1;
+    assert!(shown.contains("sample 2.0.0") && !shown.contains("/fleet/rollout"), "{shown}");
+    assert!(shown.contains("release published"), "the timeline: {shown}");
+    let shown = page(address, "/fleet", &operator).1;
+    let button = |wanted: &str| format!("name=\"move\" value=\"{wanted}\"");
+    assert!(shown.contains(&button("halt")) && !shown.contains(&button("resume")), "{shown}");
+
+    assert_eq!(press(address, "", "halt", &[]).status, 401);
+    assert_eq!(press(address, &reader, "halt", &[]).status, 403);
+    let foreign = [("Sec-Fetch-Site", "cross-site")];
+    assert_eq!(press(address, &operator, "halt", &foreign).status, 403);
+    assert_eq!(press(address, &operator, "resume", &[]).status, 303, "nothing to do");
+    assert_eq!(press(address, &operator, "next", &[]).status, 409, "its hours are not over");
+    assert_eq!(press(address, &operator, "widen", &[]).status, 404);
+    let token = new_token(&data, "program", "read");
+    assert_eq!(rollout(address, &token)["word"], Value::Null, "nothing has moved");
+
+    let recalled = press(address, &operator, "recall", &[]);
+    let place = recalled.field("location").unwrap();
+    assert_eq!((recalled.status, place), (303, "/fleet?lang=en#rollouts"), "{recalled:?}");
+    let now = rollout(address, &token);
+    assert_eq!((&now["state"], &now["recalled"]), (&json!("recalled"), &json!(true)), "{now}");
+    let shown = page(address, "/fleet", &operator).1;
+    assert!(shown.contains(&button("take-back")) && shown.contains("recalled to 1.0.0"), "{shown}");
+    assert_eq!(press(address, &operator, "take-back", &[]).status, 303);
+    assert_eq!(rollout(address, &token)["state"], "halted");
+    assert_eq!(press(address, &operator, "resume", &[]).status, 303);
+    assert_eq!(rollout(address, &token)["state"], "running");
+    assert_eq!(audit(&data), ["anna rollout_resumed"]);
+    let shown = page(address, "/fleet", &reader).1;
+    for deed in ["release recalled", "recall taken back", "rollout resumed"] {
+        assert!(shown.contains(deed), "{deed}: {shown}");
+    }
 }
 
 #[test]

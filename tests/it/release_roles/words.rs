@@ -4,7 +4,7 @@
 use kuzflow::testing::model::rollout_move::RolloutMove;
 use kuzflow::testing::model::rollout_plan::{RolloutPlan, RolloutWord, share};
 use kuzflow::testing::model::{Release, Version};
-use kuzflow::testing::publish::PublishError;
+use kuzflow::testing::publish::{PublishError, RolloutChange};
 use kuzflow::testing::trust::{MirrorFaultKind, Repository};
 use tough::TargetName;
 use tough::schema::{Signed, Targets};
@@ -114,7 +114,7 @@ async fn a_thief_of_the_online_keys_goes_nowhere_beyond_the_plan() {
         (serde_json::json!(-1), 10, 10),
         (serde_json::json!("all"), 10, 10),
     ] {
-        let word = serde_json::json!({"sequence": 1_000_000, "stage": stage, "permille": 1000});
+        let word = serde_json::json!({"sequence": 1_000_000, "stage": stage, "permille": 1000, "plan": plan().digest()});
         let newcomer = installation(&publisher, "stable");
         let repository = newcomer.accepts(forged(&publisher, word), start()).await;
         let shares = (share_of(&repository, start()), share_of(&repository, day));
@@ -148,6 +148,65 @@ async fn a_word_that_is_left_out_or_old_does_not_come_back_for_those_who_have_se
     let repository = newcomer.accepts(without, start()).await;
     assert_eq!(share_of(&repository, start() + days(9)), 10);
     assert!(repository.words.is_empty());
+}
+
+#[tokio::test]
+async fn a_halt_holds_for_who_has_seen_it_while_newer_words_are_withheld_or_have_lapsed() {
+    let publisher = planned();
+    let client = installation(&publisher, "stable");
+    moved(&publisher, RolloutMove::Halt, start()).unwrap();
+    client.accepts(publisher.mirror("halted"), start()).await;
+    publish(&publisher, &["2.0.1"]);
+    moved(&publisher, RolloutMove::Resume, start()).unwrap();
+    let resumed = publisher.mirror("resumed");
+    let mut without = resumed.clone();
+    let name = format!("metadata/{}.{WORDS}.json", version_of(&without, WORDS));
+    without.files.remove(&name);
+    for _ in 0..2 {
+        let repository = client.accepts(without.clone(), start()).await;
+        assert_eq!(share_of(&repository, start()), 0, "what was halted stays so");
+    }
+    let repository = client.accepts(resumed, start()).await;
+    assert_eq!(share_of(&repository, start()), 10);
+    // The signature of words ends after a while; the other documents are renewed.
+    moved(&publisher, RolloutMove::Next, start() + days(1)).unwrap();
+    let repository = client.accepts(publisher.mirror("second"), start() + days(1)).await;
+    assert_eq!(share_of(&repository, start() + days(1)), 500);
+    moved(&publisher, RolloutMove::Halt, start() + days(1)).unwrap();
+    let late = start() + days(400);
+    let mut mirror = publisher.mirror("late");
+    let mut list: Signed<Targets> =
+        mirror.document(&format!("{}.{WORDS}.json", version_of(&mirror, WORDS)));
+    list.signed.expires = start().to_string().parse().unwrap();
+    put(&mut mirror, &publisher, WORDS, list.signed, WORDS);
+    let repository = client.accepts(mirror, start() + days(1)).await;
+    assert_eq!(share_of(&repository, late), 0, "a halt does not lapse");
+}
+
+#[tokio::test]
+async fn a_new_plan_begins_where_its_publisher_left_it_and_a_recall_goes_where_it_says() {
+    let publisher = planned();
+    let day = start() + days(1);
+    moved(&publisher, RolloutMove::Next, day).unwrap();
+    let mut careful = serde_json::to_value(plan()).unwrap();
+    careful["stages"] = serde_json::json!([{"permille": 1, "hours": 1}, {"permille": 900}]);
+    let careful: RolloutPlan = serde_json::from_value(careful).unwrap();
+    let change = RolloutChange::Plan(Box::new(careful.clone()));
+    let keyring = publisher.keyring();
+    let changed = publisher.project.set_rollout(&version("2.0.0"), change, &keyring, publisher.now);
+    changed.unwrap().run().unwrap();
+    let client = installation(&publisher, "stable");
+    let share_now = async || share_of(&client.accepts(publisher.mirror("m"), start()).await, day);
+    assert_eq!(share_now().await, 1, "the stage was one of the plan before");
+    assert_eq!(moved(&publisher, RolloutMove::Next, day).unwrap().unwrap().stage, 1);
+    assert_eq!(share_now().await, 900);
+    let recalled = moved(&publisher, RolloutMove::Recall, day).unwrap().unwrap();
+    assert_eq!((share_now().await, careful.recalled_by(Some(&recalled))), (0, careful.recall_to()));
+    let refused = moved(&publisher, RolloutMove::Resume, day).unwrap_err();
+    assert!(refused.to_string().contains("take the recall back"), "{refused}");
+    assert!(moved(&publisher, RolloutMove::TakeBack, day).unwrap().unwrap().halted);
+    moved(&publisher, RolloutMove::Resume, day).unwrap();
+    assert_eq!(share_now().await, 900);
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::output::Say;
 use crate::app::streams::error_line;
+use crate::model::rollout_plan::RolloutWord;
 use crate::model::{Release, Version};
-use crate::publish::{Offering, Project, PublishError, Standing, terms};
+use crate::publish::{Offering, PlannedRollout, Project, PublishError, Standing, terms};
 
 /// Tells each package's standing and terms, and what whoever published should know; gives the same
 /// for scripts.
@@ -43,17 +44,34 @@ pub(crate) fn tell_version(
     version: &Version,
     say: &Say,
 ) -> Result<(), PublishError> {
+    let rollouts = project.planned_rollouts()?;
     for release in
         project.releases()?.iter().filter(|release| release.container.version == *version)
     {
-        let hint = match (&release.recalled, release.halted) {
-            (Some(_), _) => "; `kuzflow recall --take-back` takes that back",
-            (None, true) => "; `kuzflow rollout --resume` ends the halt",
-            (None, false) => "",
+        let hint = match (&release.recalled, release.halted, word_of(&rollouts, release)) {
+            (Some(_), ..) => "; `kuzflow recall --take-back` takes that back".to_owned(),
+            (None, true, _) => "; `kuzflow rollout --resume` ends the halt".to_owned(),
+            (None, false, Some(word)) if word.recalled => format!(
+                "; recalled within its plan, which `kuzflow rollout --version {version} --online take-back` ends"
+            ),
+            (None, false, Some(word)) if word.halted => format!(
+                "; halted within its plan, which `kuzflow rollout --version {version} --online resume` ends"
+            ),
+            (None, false, _) => String::new(),
         };
         say.line(&format!("{}: {}{hint}", release.container, terms::in_words(release)));
     }
     Ok(())
+}
+
+/// The word about a release with a plan.
+pub(crate) fn word_of(rollouts: &[PlannedRollout], release: &Release) -> Option<RolloutWord> {
+    let is_meant = |rollout: &&PlannedRollout| {
+        let container = &release.container;
+        release.plan.is_some()
+            && (&rollout.app, &rollout.version) == (&container.app, &container.version)
+    };
+    rollouts.iter().find(is_meant)?.word
 }
 
 fn standing_of(release: &Release) -> Value {
