@@ -118,8 +118,8 @@ impl PlannedRollout {
         if self.is_halted_offline && wanted != RolloutMove::Halt {
             return Err("the offline keys have halted it, and they alone resume it".to_owned());
         }
-        let stops = matches!(wanted, RolloutMove::Halt | RolloutMove::Resume);
-        if self.plans_differ && !stops {
+        let needs_one = matches!(wanted, RolloutMove::Next | RolloutMove::Recall);
+        if self.plans_differ && needs_one {
             let one = "`kuzflow rollout --plan` gives them one";
             return Err(format!("its platforms have different plans; {one}"));
         }

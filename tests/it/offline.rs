@@ -254,6 +254,13 @@ fn what_is_not_for_this_installation_is_refused() {
     // A rollout that excludes this installation, and a skipped version, are no obstacle for a user
     // who has the bundle.
     installs(&world, &publish("1.3.0", &["--rollout", "0"]), "1.3.0");
+    // A file goes past no watershed, and onto no system that is too old.
+    publish("1.4.0", &["--watershed"]);
+    let past = refused(&world, &publish("1.5.0", &[]), "bundle_too_far");
+    assert!(past.errors.contains("1.4.0"), "{}", past.errors);
+    let needs = ["--system", "kernel=99.0", "--system", "windows=99.0"];
+    let new = refused(&world, &publish("1.3.1", &needs), "bundle_unsuitable");
+    assert!(new.errors.contains("99.0"), "{}", new.errors);
 }
 
 #[test]

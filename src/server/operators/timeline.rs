@@ -83,7 +83,8 @@ mod tests {
         let audit = [entry(at, "rollout_halted", "sample 1.0.0: word 1, stage 1")];
         let html = timeline([&one, &other].into_iter(), &audit, Language::English);
         assert_eq!(html.matches("<tr><td>2026").count(), 2, "{html}");
-        let [halted, released] = ["rollout halted", "release published"].map(|text| html.find(text));
+        let [halted, released] =
+            ["rollout halted", "release published"].map(|text| html.find(text));
         assert!(halted.is_some() && halted < released, "{html}");
         assert!(html.contains("&lt;anna&gt;") && html.contains(", Windows_AMD64"), "{html}");
         let chinese = timeline([&one].into_iter(), &audit, Language::Chinese);
