@@ -17,6 +17,10 @@ use crate::model::Version;
 use crate::model::platform::AppName;
 use crate::model::rollout_plan::RolloutWord;
 
+/// The highest number of a word. A thief of the key could otherwise sign the last number that there
+/// is, and nobody could move the rollout after him.
+const HIGHEST_NUMBER: u64 = 1 << 32;
+
 /// A word, and the version that it is about, on all platforms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedWord {
@@ -49,6 +53,9 @@ impl SignedWord {
             version: version.parse().map_err(|error| format!("its version: {error}"))?,
             word: serde_json::from_value(custom).map_err(|error| error.to_string())?,
         };
+        if signed.word.sequence > HIGHEST_NUMBER {
+            return Err(format!("its number is above {HIGHEST_NUMBER}"));
+        }
         let usual = Self::target_name(&signed.app, &signed.version);
         if usual == name { Ok(signed) } else { Err(format!("its name should be {usual}")) }
     }
@@ -109,6 +116,7 @@ mod tests {
             "x_2.0.0.rollout": target(json!({"sequence": 1, "stage": -1})),
             "x_2.0.1.rollout": target(json!({"sequence": 1, "stage": "all"})),
             "x_2.0.2.rollout": target(json!({})),
+            "x_2.0.3.rollout": target(json!({"sequence": u64::MAX, "stage": 0, "halted": true})),
         }}));
         let found = words(&delegating, &list);
         assert_eq!(found.len(), 1, "{found:?}");
