@@ -30,6 +30,7 @@ pub mod readable;
 pub mod release;
 pub(crate) mod replaced_program;
 pub(crate) mod report;
+#[cfg(feature = "publisher")]
 pub mod rollout_move;
 pub mod rollout_plan;
 pub mod session;
