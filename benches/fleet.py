@@ -157,7 +157,6 @@ class Client:
     def __init__(self, address, metadata, source, counts):
         self.connection = Connection(address)
         self.metadata, self.source, self.counts = metadata, source, counts
-        self.patience = 0
 
     def ask(self, method, path, body=b""):
         """Asks until there is an answer: a server that was killed comes back."""
