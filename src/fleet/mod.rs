@@ -57,7 +57,7 @@ pub(crate) use numbers::{
 pub(crate) use retention::{NEWEST_REPORT, OLDEST_REPORT, keep_deleting};
 pub(crate) use sessions::{Credential, SESSION_SECONDS, Session};
 pub(crate) use store::{Place, Store};
-pub(crate) use tokens::{Role, Token, TokenName};
+pub(crate) use tokens::{LOGIN, Role, Token, TokenName};
 pub(crate) use words::{About, Ended, Origin, StoredWord};
 
 /// Seconds in an hour.

@@ -77,6 +77,11 @@ impl Store {
         Ok(word)
     }
 
+    /// Writes down that somebody came who has logged in elsewhere.
+    pub(crate) async fn record_login(&self, name: &str, now: i64) -> Result<(), FleetError> {
+        self.record((now, name, Deed::Login, PAGE)).await
+    }
+
     /// Writes down that somebody tried to log in with a token that was valid once. Strangers' words
     /// are not written down: they would fill the disk.
     pub(crate) async fn refuse_login(&self, token: &Token, now: i64) -> Result<(), FleetError> {

@@ -18,6 +18,8 @@ use crate::model::report::RandomId;
 
 /// Longest name of a token, bytes.
 const LONGEST_NAME: usize = 64;
+/// What stands before the name of a person who has logged in elsewhere, in the audit.
+pub(crate) const LOGIN: &str = "login:";
 /// Who works on the database itself, in the audit.
 const TERMINAL: &str = "terminal";
 
@@ -79,7 +81,9 @@ pub(crate) struct TokenName(String);
 
 /// Text that is no [`TokenName`].
 #[derive(Debug, thiserror::Error)]
-#[error("not a name of a token: {0:?}, expected 1 to {LONGEST_NAME} bytes without control signs")]
+#[error(
+    "not a name of a token: {0:?}, expected 1 to {LONGEST_NAME} bytes without control signs, and not {LOGIN} at the beginning"
+)]
 pub(crate) struct InvalidTokenName(String);
 
 impl FromStr for TokenName {
@@ -89,6 +93,7 @@ impl FromStr for TokenName {
         let is_name = !text.is_empty()
             && text.len() <= LONGEST_NAME
             && text == text.trim()
+            && !text.starts_with(LOGIN)
             && !text.chars().any(char::is_control);
         if is_name {
             Ok(Self(text.to_owned()))

@@ -16,6 +16,7 @@ pub mod incident;
 pub mod launcher;
 pub(crate) mod made_file;
 pub mod manifest;
+pub(crate) mod network;
 pub mod node;
 pub mod offer;
 pub mod package_index;

@@ -71,7 +71,7 @@ pub use role::KeyRole;
 pub use rollout_change::RolloutChange;
 pub use rotation::Rotation;
 pub(crate) use runtimes::Runtimes;
-pub(crate) use server_settings::BuildSettings;
+pub(crate) use server_settings::{BuildSettings, LoginRole, LoginSettings};
 pub use settings::{Lifetimes, ProjectSettings};
 pub(crate) use steering::PlannedRollout;
 pub use terms::{Standing, Terms};

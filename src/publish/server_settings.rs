@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::network::Network;
+
 /// Most builds at the same time.
 const MOST_WORKERS: u8 = 16;
 
@@ -17,6 +19,81 @@ const MOST_WORKERS: u8 = 16;
 pub struct ServerSettings {
     /// How a server builds.
     pub builds: BuildSettings,
+    /// Whose logins a server takes from a reverse proxy.
+    pub login: LoginSettings,
+}
+
+/// `[server.login]`: people who log in at a reverse proxy, which names them in headers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoginSettings {
+    /// The addresses of the proxies; nobody else's headers count.
+    pub proxies: Vec<Network>,
+    /// The header with the name of a person; empty if there is none, as of the next two.
+    pub user: String,
+    /// The header with the person's address of mail, which is the name where it is there.
+    pub email: String,
+    /// The header with the person's groups, parted by commas.
+    pub groups: String,
+    /// What members of groups may do.
+    pub roles: BTreeMap<String, LoginRole>,
+    /// What single people may do, by their names.
+    pub users: BTreeMap<String, LoginRole>,
+}
+
+/// What a person may do: the words of `kuzflow token`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoginRole {
+    Read,
+    Build,
+    Operate,
+}
+
+impl Default for LoginSettings {
+    fn default() -> Self {
+        Self {
+            proxies: Vec::new(),
+            user: "X-Forwarded-User".to_owned(),
+            email: "X-Forwarded-Email".to_owned(),
+            groups: "X-Forwarded-Groups".to_owned(),
+            roles: BTreeMap::new(),
+            users: BTreeMap::new(),
+        }
+    }
+}
+
+/// Headers with another meaning: those of strangers are taken out of their requests.
+const OTHER_HEADERS: [&str; 8] = [
+    "authorization",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "origin",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+];
+
+impl LoginSettings {
+    /// What is wrong with the values.
+    fn mistake(&self) -> Option<String> {
+        let mut names = Vec::new();
+        for (key, name) in [("user", &self.user), ("email", &self.email), ("groups", &self.groups)]
+        {
+            let name = name.to_ascii_lowercase();
+            let is_header = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            if !is_header || OTHER_HEADERS.contains(&name.as_str()) {
+                return Some(format!("{key}: not a header for this: {name:?}"));
+            }
+            if !name.is_empty() && names.contains(&name) {
+                return Some(format!("{key}: {name} is another key's header"));
+            }
+            names.push(name);
+        }
+        (names[0].is_empty() && names[1].is_empty())
+            .then(|| "user, email: one of them must name a header".to_owned())
+    }
 }
 
 /// `[server.builds]`.
@@ -109,7 +186,12 @@ impl ServerSettings {
 
     /// Checks the values.
     pub(super) fn check(&self) -> Result<(), String> {
-        self.builds.mistake().map_or(Ok(()), |mistake| Err(format!("[server.builds] {mistake}")))
+        let of_table = |table: &str, mistake: Option<String>| match mistake {
+            Some(mistake) => Err(format!("[server.{table}] {mistake}")),
+            None => Ok(()),
+        };
+        of_table("builds", self.builds.mistake())?;
+        of_table("login", self.login.mistake())
     }
 }
 
@@ -128,6 +210,8 @@ mod tests {
             "",
             "[builds]\nworkers = 0\nnetwork = true\npython = '/opt/python/bin/python3'\n",
             "[builds.repositories]\nsample = 'https://example.com/sample.git'\n",
+            "[login]\nproxies = ['127.0.0.1', '10.0.0.0/8']\nroles = { sre = 'operate' }\nusers = { 'a@example.com' = 'read' }\n",
+            "[login]\nuser = ''\ngroups = 'Remote-Groups'\n",
         ] {
             // On Windows the path has no drive.
             assert!(cfg!(windows) || check(good).is_ok(), "{good}");
@@ -140,6 +224,12 @@ mod tests {
             "[builds.environment]\n'A B' = ''\n",
             "[builds.repositories]\nsample = '--upload-pack=x'\n",
             "[builds]\nnonsense = 1\n",
+            "[login]\nproxies = ['localhost']\n",
+            "[login]\nroles = { sre = 'admin' }\n",
+            "[login]\nuser = 'Authorization'\n",
+            "[login]\nuser = 'a b'\n",
+            "[login]\nuser = 'x-forwarded-groups'\n",
+            "[login]\nuser = ''\nemail = ''\n",
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }

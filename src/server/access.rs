@@ -1,4 +1,4 @@
-//! Wraps every request: applies the limits, adds this node's name to the answer, counts it, and
+//! Wraps every request: applies the limits, takes logins out that nobody may claim, adds this node's name to the answer, counts it, and
 //! writes one line to the log when the last byte has been sent.
 
 use std::net::{IpAddr, SocketAddr};
@@ -52,6 +52,11 @@ pub(super) async fn around(
     next: Next,
 ) -> Response {
     let client = Client::of(&request, shared.options.behind_proxy);
+    if let Some(logins) = shared.fleet.as_ref().and_then(|fleet| fleet.proxy_logins.as_ref()) {
+        let connected = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let connected = connected.map(|info| info.0.ip());
+        logins.clean(&mut request, connected);
+    }
     let line = Line::of(&request, client.filter(|_| shared.options.log_addresses));
     if let Some(client) = client {
         request.extensions_mut().insert(client);

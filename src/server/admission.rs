@@ -1,13 +1,14 @@
-//! Who may see and do what: the token in a request of a program.
+//! Who may see and do what: the token in a request of a program, or the person whom a proxy names.
 //!
-//! In: the headers of a request, and which role it needs. Out: a refusal, or nothing. Never: an
+//! In: the headers of a request, and which role it needs. Out: a refusal, or who it is. Never: an
 //! answer that tells a word that was revoked from one that never was; trust in an address, since a
-//! proxy makes all of them local.
+//! proxy makes all of them local, beside those of proxies that the settings name.
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 
 use super::fleet::Fleet;
+use super::proxy_login::ProxyLogin;
 use super::refusal::Refusal;
 use crate::fleet::{Credential, Role, Token};
 use crate::host;
@@ -15,12 +16,13 @@ use crate::host;
 /// Longest word that is looked up, bytes: tokens have 47.
 const LONGEST: usize = 256;
 
-/// Refuses a request without a token that allows this.
+/// Refuses a request without a token or a login that allows this.
 pub(super) async fn check(fleet: &Fleet, headers: &HeaderMap, needed: Role) -> Result<(), Refusal> {
     who(fleet, headers, needed).await.map(drop)
 }
 
-/// The name of the token of a request. Refuses one without a token that allows this.
+/// The name of the token of a request, or of the person who has logged in at a proxy. Refuses one
+/// without either that allows this. A token counts before a login: programs have it.
 pub(super) async fn who(
     fleet: &Fleet,
     headers: &HeaderMap,
@@ -28,7 +30,11 @@ pub(super) async fn who(
 ) -> Result<String, Refusal> {
     let found = match bearer(headers) {
         Some(word) => credential(fleet, word).await?,
-        None => None,
+        None => match login(fleet, headers)? {
+            Some(login) if login.allows(needed) => return Ok(login.name),
+            Some(login) => return Err(no_role(&login, needed)),
+            None => None,
+        },
     };
     let (role, name) = match found {
         Some(Found::Valid(Credential::Token(token))) => (token.role, token.name),
@@ -49,6 +55,19 @@ pub(super) async fn who(
         "forbidden",
         format!("the token's role is {}, this needs {}", role.word(), needed.word()),
     ))
+}
+
+/// The person whom the proxy names.
+pub(super) fn login(fleet: &Fleet, headers: &HeaderMap) -> Result<Option<ProxyLogin>, Refusal> {
+    let Some(logins) = &fleet.proxy_logins else { return Ok(None) };
+    logins.login(headers).map_err(|unclear| {
+        Refusal::new(StatusCode::BAD_REQUEST, "unclear_login", unclear.to_string())
+    })
+}
+
+fn no_role(login: &ProxyLogin, needed: Role) -> Refusal {
+    let message = format!("{} does not have the role {} here", login.name, needed.word());
+    Refusal::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 
 /// What a word is.
@@ -101,7 +120,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("read-token");
         let place = Place::Folder(folder.path().join("data"));
-        let options = FleetOptions { place, token: Some(file.clone()) };
+        let options = FleetOptions { place, token: Some(file.clone()), login: None };
         let fleet = Fleet::open(&options).await.unwrap();
         let now = host::now().as_second();
         let token = async |name: &str, role: Role, expires: Option<i64>| {

@@ -22,6 +22,9 @@ pub enum ServerError {
     /// The node's name cannot be sent in a header.
     #[error("not a node's name: {0:?}, control characters are not allowed")]
     NodeName(String),
+    /// A header's name in the settings of logins.
+    #[error("not a header: {0:?} in [server.login]")]
+    LoginHeader(String),
     /// The HTTP client that checks other nodes cannot be made.
     #[error("cannot prepare the checks of other nodes")]
     HealthClient(#[source] reqwest::Error),

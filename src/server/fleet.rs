@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::error::ServerError;
 use super::options::FleetOptions;
 use super::places::Origin;
+use super::proxy_login::ProxyLogins;
 use super::read_token::ReadToken;
 use super::repository::Catalogue;
 use crate::fleet::{self, Field, Ingest, Known, Place, Store};
@@ -40,6 +41,8 @@ pub(super) struct Fleet {
     pub(super) ingest: Ingest,
     /// The server's own word for reading, if it has one.
     pub(super) token: Option<ReadToken>,
+    /// Whose logins are taken from a reverse proxy; `None` if nobody's.
+    pub(super) proxy_logins: Option<ProxyLogins>,
     batches: Allowance,
     reports: Allowance,
     logins: Allowance,
@@ -65,6 +68,7 @@ impl Fleet {
         let clock: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(|| host::now().as_second());
         Ok(Self {
             token: token.map_err(ServerError::Token)?,
+            proxy_logins: options.login.as_ref().map(ProxyLogins::new).transpose()?,
             ingest: Ingest::begin(store.clone(), clock.clone()),
             deleting: tokio::spawn(fleet::keep_deleting(store.clone(), clock)),
             store,

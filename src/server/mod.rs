@@ -35,7 +35,8 @@
 //! events, announcements                      listeners, and what they are notified of
 //! node_book, node_checks                     which nodes are offered, and their checks
 //! reports, fleet, measures, traffic          reports of launchers, and the numbers of them and of this server
-//! admission, read_token, operators           who may see and do what, and the operators' page
+//! admission, read_token, proxy_login,        who may see and do what
+//! own_site, operators                        whether a change came from the operators' page; the page
 //! builds                                     packages of apps that are sent
 //! steering, conductor, rollouts              moves rollouts within their signed plans
 //! patches                                    packs, and packs on request
@@ -70,9 +71,11 @@ mod node_checks;
 mod open_files;
 mod operators;
 mod options;
+mod own_site;
 mod page;
 mod patches;
 mod places;
+mod proxy_login;
 mod ranges;
 mod read_token;
 mod refusal;

@@ -11,7 +11,7 @@ use super::patches::Making;
 use super::steering::Steering;
 use crate::fleet::Place;
 use crate::model::platform::AppName;
-use crate::publish::{BuildSettings, Lifetimes, Runtimes};
+use crate::publish::{BuildSettings, Lifetimes, LoginSettings, Runtimes};
 use crate::settings::Fallback;
 
 /// How a server is configured.
@@ -55,6 +55,8 @@ pub struct FleetOptions {
     /// The file with the operator's word; made if it is missing. `None` if the tokens of the store
     /// are all that there are.
     pub(crate) token: Option<PathBuf>,
+    /// Whose logins are taken from a reverse proxy; `None` if nobody's.
+    pub(crate) login: Option<LoginSettings>,
 }
 
 /// Where builds are, and what holds for them.

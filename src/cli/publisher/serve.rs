@@ -16,7 +16,7 @@ use crate::app::Ending;
 use crate::app::streams::write_line;
 use crate::fleet::Place;
 use crate::publish::package::Effort;
-use crate::publish::{Keyring, Project};
+use crate::publish::{Keyring, LoginSettings, Project};
 use crate::server::{
     self, BuildOptions, FleetOptions, Making, ProjectMaker, ServerOptions, Steering,
 };
@@ -61,6 +61,10 @@ pub(super) struct ServeArguments {
     /// one address may hold.
     #[arg(long)]
     behind_proxy: bool,
+    /// Take the logins of people from the reverse proxy, as [server.login] in kuzflow.toml says. Needs
+    /// the publisher's folder.
+    #[arg(long, requires_all = ["data", "behind_proxy"])]
+    trust_proxy_login: bool,
     /// Keep the addresses of clients out of the log.
     #[arg(long)]
     no_addresses: bool,
@@ -106,8 +110,10 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
     let mut options = ServerOptions::new(repository);
     // A repository without its publisher's folder is served as well. Settings with a mistake are an
     // error.
-    let has_project =
-        arguments.make_patches || arguments.steer || folder.join("kuzflow.toml").exists();
+    let has_project = arguments.make_patches
+        || arguments.steer
+        || arguments.trust_proxy_login
+        || folder.join("kuzflow.toml").exists();
     let project = has_project.then(|| Project::open(&folder)).transpose()?;
     if let Some(project) = &project {
         options.fallback = project.settings().fallback.clone();
@@ -120,7 +126,7 @@ pub(super) fn serve(arguments: ServeArguments, say: &Say) -> Result<Ending, Verb
             keyring: Arc::new(keyring(project, &arguments)),
         });
     }
-    options.fleet = fleet(&arguments);
+    options.fleet = fleet(&arguments, login(&arguments, project.as_ref())?);
     options.builds = builds(&arguments, project.as_ref());
     options.node = arguments.node;
     options.region = arguments.region;
@@ -163,14 +169,27 @@ fn region(text: &str) -> Result<String, String> {
 }
 
 /// Where reports are stored, if the operator wants any.
-fn fleet(arguments: &ServeArguments) -> Option<FleetOptions> {
+fn fleet(arguments: &ServeArguments, login: Option<LoginSettings>) -> Option<FleetOptions> {
     let place = arguments.data.clone()?;
     let token = match (&arguments.read_token, &place) {
         (Some(file), _) => Some(file.clone()),
         (None, Place::Folder(folder)) => Some(folder.join("read-token")),
         (None, Place::Postgres(_)) => None,
     };
-    Some(FleetOptions { place, token })
+    Some(FleetOptions { place, token, login })
+}
+
+/// Whose logins are taken from a reverse proxy.
+fn login(
+    arguments: &ServeArguments,
+    project: Option<&Project>,
+) -> Result<Option<LoginSettings>, VerbError> {
+    let Some(project) = project.filter(|_| arguments.trust_proxy_login) else { return Ok(None) };
+    let login = &project.settings().server.login;
+    if login.proxies.is_empty() || (login.roles.is_empty() && login.users.is_empty()) {
+        return Err("--trust-proxy-login: [server.login] in kuzflow.toml names no proxies, or no roles and users; nobody could log in".into());
+    }
+    Ok(Some(login.clone()))
 }
 
 /// Where and how builds are made, if the operator has a place for them.

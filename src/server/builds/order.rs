@@ -216,7 +216,7 @@ fn is_commit(reference: &str) -> bool {
 /// For whom it is built: what the request says, else the name of the token.
 pub(super) fn user(fields: &Fields, header: Option<&str>, token: &str) -> Result<String, String> {
     let named = fields.get("x_user").map(String::as_str).or(header).map(str::trim);
-    let user = named.filter(|user| !user.is_empty()).unwrap_or(token);
+    let Some(user) = named.filter(|user| !user.is_empty()) else { return Ok(token.to_owned()) };
     if user.len() > LONGEST_USER || user.chars().any(char::is_control) {
         return Err(format!("x_user: at most {LONGEST_USER} bytes without control signs"));
     }

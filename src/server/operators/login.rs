@@ -1,10 +1,10 @@
-//! Cookies, and whether a request came from the page itself. Pure.
+//! Cookies. Pure.
 //!
 //! In: the headers of a request. Out: the cookie's word, headers of an answer. Never: a cookie that
-//! scripts or other sites can use; a change that another site asked for.
+//! scripts or other sites can use.
 
 use axum::http::HeaderMap;
-use axum::http::header::{COOKIE, HOST, HeaderName, ORIGIN};
+use axum::http::header::{COOKIE, HeaderName};
 
 use super::question::PAGE;
 use crate::fleet::SESSION_SECONDS;
@@ -12,7 +12,6 @@ use crate::fleet::SESSION_SECONDS;
 /// The cookie's name.
 const NAME: &str = "kuzflow-fleet";
 const FORWARDED_PROTOCOL: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
@@ -47,18 +46,6 @@ fn header(word: &str, seconds: i64, is_private: bool) -> String {
 /// there is none.
 pub(super) fn is_private(headers: &HeaderMap, behind_proxy: bool) -> bool {
     behind_proxy && text(headers, FORWARDED_PROTOCOL).is_none_or(|protocol| protocol != "http")
-}
-
-/// Whether a form was sent by this page. Browsers say where a form came from; the cookie's
-/// `SameSite` is the other half of it.
-pub(super) fn is_own_form(headers: &HeaderMap) -> bool {
-    if let Some(site) = text(headers, FETCH_SITE) {
-        return site == "same-origin";
-    }
-    // Without TLS browsers name the origin alone; programs name nothing.
-    let Some(origin) = text(headers, ORIGIN) else { return true };
-    let host = origin.split_once("://").map(|(_, host)| host);
-    host.is_some() && host == text(headers, HOST)
 }
 
 #[cfg(test)]
@@ -102,19 +89,5 @@ mod tests {
         assert!(is_private(&says("https"), true) && is_private(&HeaderMap::new(), true));
         assert!(!is_private(&says("http"), true));
         assert!(!is_private(&says("https"), false), "anybody can write this");
-    }
-
-    #[test]
-    fn forms_of_other_sites_are_not_taken() {
-        let site = |site| headers(&[("sec-fetch-site", site), ("host", "a.example")]);
-        assert!(is_own_form(&site("same-origin")));
-        for other in ["cross-site", "same-site", "none", ""] {
-            assert!(!is_own_form(&site(other)), "{other}");
-        }
-        let origin = |origin| headers(&[("origin", origin), ("host", "a.example:8080")]);
-        assert!(is_own_form(&origin("http://a.example:8080")) && is_own_form(&HeaderMap::new()));
-        for other in ["http://a.example", "https://evil.example", "null", ""] {
-            assert!(!is_own_form(&origin(other)), "{other}");
-        }
     }
 }

@@ -9,6 +9,7 @@
 //! question what is asked for (pure)         view      rows -> what is shown (pure)
 //! builds   jobs as a table                  rollouts how they stand, and buttons
 //! moves    what a button does               timeline what happened
+//! visitor  who looks
 //! page     the page        parts  its parts        charts   pictures        words   both languages
 //! ```
 
@@ -23,6 +24,7 @@ mod rollouts;
 mod routes;
 mod timeline;
 mod view;
+mod visitor;
 mod words;
 
 pub(super) use moves::move_rollout;

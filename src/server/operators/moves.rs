@@ -8,16 +8,17 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::login;
 use super::page;
 use super::question::{Parameters, Question};
 use super::rollouts::ANCHOR;
-use super::routes::{FORM_BYTES, asked, html, redirect_to, session, unreadable};
+use super::routes::{FORM_BYTES, asked, html, redirect_to, unreadable};
+use super::visitor::{Person, Visitor, visitor};
 use super::words::Language;
 use crate::error_chain;
-use crate::fleet::{Role, Session};
 use crate::model::rollout_move::RolloutMove;
+use crate::server::admission;
 use crate::server::conductor::{self, RefusedByServer};
+use crate::server::own_site::is_own_form;
 use crate::server::refusal::Refusal;
 use crate::server::rollouts::parts;
 use crate::server::state::ServerState;
@@ -56,15 +57,20 @@ pub(in crate::server) async fn move_rollout(
     let form = to_bytes(request.into_body(), FORM_BYTES).await.unwrap_or_default();
     let pressed = Pressed::read(&form);
     let (question, language) = asked(Parameters::in_language(pressed.lang.clone()), &headers);
-    let session = match session(fleet, &headers).await {
-        Ok(Some(session)) => session,
-        Ok(None) => {
+    admission::login(fleet, &headers)?;
+    let person = match visitor(fleet, &headers).await {
+        Ok(Visitor::Known(person)) => person,
+        Ok(Visitor::WithoutRole) => {
+            let text = page::notice(&question, language, language.words().no_role);
+            return Ok(html(StatusCode::FORBIDDEN, text));
+        }
+        Ok(Visitor::Stranger) => {
             let door = page::door(&question, language, None);
             return Ok(html(StatusCode::UNAUTHORIZED, door));
         }
         Err(error) => return Ok(unreadable(&error, &question, language)),
     };
-    Ok(answer(&shared, &headers, &pressed, (&question, language), &session).await)
+    Ok(answer(&shared, &headers, &pressed, (&question, language), &person).await)
 }
 
 async fn answer(
@@ -72,14 +78,14 @@ async fn answer(
     headers: &HeaderMap,
     pressed: &Pressed,
     (question, language): (&Question, Language),
-    session: &Session,
+    person: &Person,
 ) -> Response {
     let words = language.words();
     let notice = |status, text: &str| html(status, page::notice(question, language, text));
-    if !login::is_own_form(headers) {
+    if !is_own_form(headers) {
         return notice(StatusCode::FORBIDDEN, words.other_site);
     }
-    if !session.role.allows(Role::Operate) {
+    if !person.operates {
         return notice(StatusCode::FORBIDDEN, words.may_not_operate);
     }
     let Ok((fleet, steering)) = parts(shared) else {
@@ -89,7 +95,7 @@ async fn answer(
         return notice(StatusCode::NOT_FOUND, words.not_moved);
     };
     let about = (pressed.app.as_str(), pressed.version.as_str());
-    let moved = conductor::move_by(fleet, steering, (&session.name, wanted), about).await;
+    let moved = conductor::move_by(fleet, steering, (&person.name, wanted), about).await;
     match moved {
         Ok(_) => redirect_to(&format!("{}#{ANCHOR}", question.address()), None),
         Err(RefusedByServer::Failed(error)) => {

@@ -7,7 +7,7 @@ use super::parts;
 use super::question::{OFFERED_DAYS, PAGE, Question};
 use super::view::View;
 use super::words::{Language, Words};
-use crate::fleet::Choices;
+use crate::fleet::{Choices, LOGIN};
 use crate::server::html::escaped;
 
 /// The page's style sheet.
@@ -23,8 +23,10 @@ const LOG_OUT: &str = "/fleet/logout";
 pub(super) struct Visit<'a> {
     pub(super) question: &'a Question,
     pub(super) language: Language,
-    /// The name of the token.
+    /// The name of the token, or of the person.
     pub(super) name: &'a str,
+    /// Whether the login ends here; one at a proxy ends there.
+    pub(super) leaves_here: bool,
     /// Where launchers reach this server.
     pub(super) address: &'a str,
     /// The section of rollouts; empty if there are none.
@@ -163,13 +165,17 @@ pub(super) fn without_reports(visit: &Visit<'_>) -> String {
 
 fn header(visit: &Visit<'_>) -> String {
     let words = visit.language.words();
-    format!(
-        "<header><h1>{}</h1><div class=\"who\">{}<span>{}</span><form method=\"post\" action=\"{LOG_OUT}\">{}<button>{}</button></form></div></header>\n",
-        words.title,
-        other_language(visit.question, visit.language),
-        escaped(visit.name),
+    let leave = format!(
+        "<form method=\"post\" action=\"{LOG_OUT}\">{}<button>{}</button></form>",
         language_field(visit.question),
         words.log_out,
+    );
+    format!(
+        "<header><h1>{}</h1><div class=\"who\">{}<span>{}</span>{}</div></header>\n",
+        words.title,
+        other_language(visit.question, visit.language),
+        escaped(visit.name.strip_prefix(LOGIN).unwrap_or(visit.name)),
+        if visit.leaves_here { leave.as_str() } else { "" },
     )
 }
 

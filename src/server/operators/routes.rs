@@ -20,14 +20,16 @@ use super::question::{Parameters, Question};
 use super::rollouts;
 use super::timeline;
 use super::view::{self, View};
+use super::visitor::{Person, Visitor, visitor};
 use super::words::Language;
 use crate::error_chain;
-use crate::fleet::{FleetError, JobKind, Role, Session};
+use crate::fleet::{FleetError, JobKind};
 use crate::host;
 use crate::server::access::Client;
 use crate::server::admission::{self, Found};
 use crate::server::conductor;
 use crate::server::fleet::Fleet;
+use crate::server::own_site::is_own_form;
 use crate::server::refusal::Refusal;
 use crate::server::state::ServerState;
 use crate::server::updates;
@@ -62,21 +64,6 @@ fn the(shared: &ServerState) -> Result<&Fleet, Refusal> {
     shared.fleet.as_ref().ok_or_else(Refusal::not_found)
 }
 
-/// Who has logged in, if this server knows the cookie.
-pub(super) async fn session(
-    fleet: &Fleet,
-    headers: &HeaderMap,
-) -> Result<Option<Session>, FleetError> {
-    let Some(word) = login::cookie(headers) else { return Ok(None) };
-    let session = fleet.store.session(word, host::now().as_second()).await?;
-    let session = session.filter(|session| session.role.allows(Role::Read));
-    // A login with the word of a file ends when the file gets another one.
-    Ok(session.filter(|session| match &session.file {
-        Some(file) => fleet.token.as_ref().is_some_and(|token| token.fingerprint() == *file),
-        None => true,
-    }))
-}
-
 /// `GET /fleet`.
 pub(in crate::server) async fn show(
     State(shared): State<ServerState>,
@@ -86,26 +73,45 @@ pub(in crate::server) async fn show(
     let fleet = the(&shared)?;
     let parameters = parameters.map(|Query(parameters)| parameters).unwrap_or_default();
     let (question, language) = asked(parameters, &headers);
-    let answer = match session(fleet, &headers).await {
-        Ok(None) => Ok(html(StatusCode::UNAUTHORIZED, page::door(&question, language, None))),
-        Ok(Some(session)) => {
-            let address = address(&shared, &headers);
-            let name = session.name.as_str();
-            let rollouts = rollouts(&shared, fleet, &question, language, session.role).await;
-            match beside(&shared, fleet, language).await {
-                Ok(beside) => {
-                    let (question, rollouts, beside) =
-                        (&question, rollouts.as_str(), beside.as_str());
-                    let address = address.as_str();
-                    let visit = Visit { question, language, name, address, rollouts, beside };
-                    numbers(fleet, &visit).await.map(|text| html(StatusCode::OK, text))
-                }
-                Err(error) => Err(error),
-            }
+    admission::login(fleet, &headers)?;
+    let answer = match visitor(fleet, &headers).await {
+        Ok(Visitor::Stranger) => {
+            Ok(html(StatusCode::UNAUTHORIZED, page::door(&question, language, None)))
+        }
+        Ok(Visitor::WithoutRole) => {
+            let text = page::notice(&question, language, language.words().no_role);
+            Ok(html(StatusCode::FORBIDDEN, text))
+        }
+        Ok(Visitor::Known(person)) => {
+            let shown = whole(&shared, fleet, &headers, (&question, language), &person).await;
+            shown.map(|text| html(StatusCode::OK, text))
         }
         Err(error) => Err(error),
     };
     Ok(answer.unwrap_or_else(|error| unreadable(&error, &question, language)))
+}
+
+/// The page for somebody who may look.
+async fn whole(
+    shared: &ServerState,
+    fleet: &Fleet,
+    headers: &HeaderMap,
+    (question, language): (&Question, Language),
+    person: &Person,
+) -> Result<String, FleetError> {
+    let address = address(shared, headers);
+    let rollouts = rollouts(shared, fleet, question, language, person.operates).await;
+    let beside = beside(shared, fleet, language).await?;
+    let visit = Visit {
+        question,
+        language,
+        name: &person.name,
+        leaves_here: person.leaves_here,
+        address: &address,
+        rollouts: &rollouts,
+        beside: &beside,
+    };
+    numbers(fleet, &visit).await
 }
 
 /// The section of rollouts; empty on a server that steers none. A repository that cannot be read
@@ -115,13 +121,13 @@ async fn rollouts(
     fleet: &Fleet,
     question: &Question,
     language: Language,
-    role: Role,
+    operates: bool,
 ) -> String {
     let Some(steering) = &shared.options.steering else { return String::new() };
     match conductor::standings(fleet, steering).await {
         Ok(standings) => {
             let lang = question.language.map(Language::tag).unwrap_or_default();
-            rollouts::rollouts(&standings, language, lang, role.allows(Role::Operate))
+            rollouts::rollouts(&standings, language, lang, operates)
         }
         Err(error) => {
             tracing::error!(error = error_chain::line(&error), "rollouts cannot be shown");
@@ -206,7 +212,7 @@ pub(in crate::server) async fn log_in(
     let (question, language) = asked(Parameters::in_language(lang), &headers);
     let words = language.words();
     let again = |status, text| html(status, page::door(&question, language, Some(text)));
-    if !login::is_own_form(&headers) {
+    if !is_own_form(&headers) {
         return Ok(again(StatusCode::FORBIDDEN, words.other_site));
     }
     let now = host::now().as_second();
@@ -245,7 +251,7 @@ pub(in crate::server) async fn log_out(
     let lang = url::form_urlencoded::parse(&form).find(|(name, _)| name == "lang");
     let lang = lang.map(|(_, value)| value.into_owned()).unwrap_or_default();
     let (question, language) = asked(Parameters::in_language(lang), &headers);
-    if !login::is_own_form(&headers) {
+    if !is_own_form(&headers) {
         let text = page::notice(&question, language, language.words().other_site);
         return Ok(html(StatusCode::FORBIDDEN, text));
     }

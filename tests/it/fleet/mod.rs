@@ -5,6 +5,7 @@
 //! survival  a server that is killed under load                        access     tokens and the audit
 //! rollouts  a server that moves them within their plans
 //! page      the operators' page                                       monitoring alert rules and board
+//! proxy_logins  people who have logged in at a proxy
 //! builds    an app goes up, a package comes down
 //! ```
 
@@ -12,6 +13,7 @@ mod access;
 mod builds;
 mod monitoring;
 mod page;
+mod proxy_logins;
 mod rollouts;
 mod survival;
 mod switches;
