@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn another_site_changes_nothing_with_the_proxys_cookie() {
+    fn another_site_changes_nothing_by_the_cookie_of_the_proxy() {
         let names = |method, site| {
             let fields = [("X-Forwarded-User", "ben"), ("Sec-Fetch-Site", site)];
             logins().login(after(PROXY, method, &fields).headers()).unwrap().is_some()
