@@ -120,12 +120,18 @@ fn line(phase: &Phase, output: &Output, check: &str) -> Option<String> {
     }
 }
 
-/// An offer in one line: the version, how much is fetched, and the strategy.
+/// An offer in one line: the version, how much is fetched, and the strategy. Another line says why
+/// the version in use is left, if it is recalled, and what becomes of the user's files.
 fn offered(offer: &Offer, texts: &Texts) -> String {
-    texts.with(
+    let line = texts.with(
         "detail-line",
         &[("name", &texts.offered(offer)), ("value", &texts.price(&offer.plan))],
-    )
+    );
+    let zone = jiff::tz::TimeZone::system();
+    match texts.obligation(offer, &zone).filter(|_| offer.recalled.is_some()) {
+        Some(why) => format!("{line}\n{why}"),
+        None => line,
+    }
 }
 
 /// A plan for people, one line for each fact: cost and savings, the strategy, each pack, the

@@ -218,7 +218,7 @@ impl Driver {
             Effect::RemoveIncident(what) => {
                 self.remember(|state| state.notices.retain(|notice| notice.what != *what));
             }
-            Effect::Choose { id, at_next_start } => self.choose(id, at_next_start),
+            Effect::Choose { to, at_next_start } => self.choose(to, at_next_start),
             Effect::Swap(offer) => self.swap(offer),
             Effect::RestartWhenEnded => self.restart_when_ended(),
             Effect::Close { back } => self.close(back),

@@ -136,7 +136,7 @@ impl Machine {
             (Command::Retry, Activity::Repaired { id, repaired }) if !repaired.left.is_empty() => {
                 self.repair(id)
             }
-            (Command::Switch(id), _) => self.choose(Choice { id, swap: None }),
+            (Command::Switch(id), _) => self.choose(Choice { to: id.into(), swap: None }),
             (Command::RollBack(to), _) => self.roll_back(to),
             (Command::Repair(id), _) => self.repair(id),
             (Command::RestartNow, Activity::Ready { .. }) => self.restart(),
@@ -273,16 +273,16 @@ impl Machine {
 
     /// Makes `choice` the version of the next start.
     fn choose(&mut self, choice: Choice) -> Vec<Effect> {
-        let id = choice.id.clone();
+        let to = choice.to.clone();
         self.choice = Some(choice);
-        let version = id.version.clone();
+        let version = to.id.version.clone();
         if !self.setup.running && self.setup.launch_when_ready {
             return vec![
                 self.enter(Activity::Switching { version }),
-                Effect::Restart { switch_to: Some(id) },
+                Effect::Restart { switch_to: Some(to) },
             ];
         }
-        vec![Effect::Choose { id, at_next_start: self.setup.running }]
+        vec![Effect::Choose { to, at_next_start: self.setup.running }]
     }
 
     fn roll_back(&mut self, to: Option<ContainerId>) -> Vec<Effect> {
@@ -302,13 +302,13 @@ impl Machine {
 
     /// Starts the app, in the chosen version if there is one. An app that runs is closed first.
     fn restart(&mut self) -> Vec<Effect> {
-        let switch_to = self.choice.as_ref().map(|choice| choice.id.clone());
+        let switch_to = self.choice.as_ref().map(|choice| choice.to.clone());
         if self.setup.running {
             return self.close(AfterClosing::Restart { switch_to }, None);
         }
         let shown = switch_to
             .as_ref()
-            .map(|id| self.enter(Activity::Switching { version: id.version.clone() }));
+            .map(|to| self.enter(Activity::Switching { version: to.id.version.clone() }));
         shown.into_iter().chain([Effect::Restart { switch_to }]).collect()
     }
 

@@ -166,13 +166,14 @@ impl ViewState {
             Phase::Idle if self.starts => Actions::default(),
             Phase::Idle => actions(Some(Action::Check), Some(Action::Close), None),
             Phase::Checking => actions(None, Some(Action::Close), None),
-            Phase::UpToDate { reason: NoUpdate::Skipped, .. } => {
-                actions(Some(Action::Close), Some(Action::OfferSkipped), None)
+            Phase::UpToDate { reason, .. } => {
+                let other = match reason.of_newer() {
+                    NoUpdate::Skipped => Action::OfferSkipped,
+                    NoUpdate::AheadOfChannel { .. } => Action::BackToChannel,
+                    _ => Action::Check,
+                };
+                actions(Some(Action::Close), Some(other), None)
             }
-            Phase::UpToDate { reason: NoUpdate::AheadOfChannel { .. }, .. } => {
-                actions(Some(Action::Close), Some(Action::BackToChannel), None)
-            }
-            Phase::UpToDate { .. } => actions(Some(Action::Close), Some(Action::Check), None),
             Phase::Offered { offer } => offer_actions(offer),
             Phase::Downloading { .. } => actions(None, Some(Action::Pause), Some(Action::Cancel)),
             Phase::Paused { .. } => actions(Some(Action::Resume), None, Some(Action::Cancel)),

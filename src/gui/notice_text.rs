@@ -26,6 +26,21 @@ impl Texts {
                     self.with(now, &[("version", &to.to_string())]),
                 ]
             }
+            Incident::Recalled { from, to, files_of, holds_files, .. } => {
+                let date = self.moment(*files_of, zone);
+                let now = match holds_files {
+                    true => "notice-recalled-now",
+                    false => "notice-rolled-back-now-plain",
+                };
+                [
+                    self.with("notice-recalled", &[("version", &from.to_string())]),
+                    self.with(now, &[("version", &to.to_string()), ("date", &date)]),
+                ]
+            }
+            Incident::Withdrawn { version } => [
+                self.with("notice-withdrawn", &[("version", &version.to_string())]),
+                self.get("notice-withdrawn-now"),
+            ],
             Incident::NotSwitched { to, .. } => [
                 self.with("notice-not-switched", &[("version", &to.to_string())]),
                 self.get("notice-not-switched-now"),
@@ -209,11 +224,30 @@ mod tests {
             ["Version 2.0.0 did not start properly", "You are back on 1.9.0."]
         );
         assert!(!texts.incident(&plain, &TimeZone::UTC).contains("files"));
+        let recalled = |holds_files| Incident::Recalled {
+            from: from.clone(),
+            to: Version::new(1, 9, 0),
+            files_of: jiff::Timestamp::from_second(1_795_305_600).unwrap(),
+            retained: "/k".into(),
+            holds_files,
+        };
+        assert_eq!(
+            texts.notice_text(&recalled(true), &TimeZone::UTC),
+            [
+                "The publisher has recalled version 2.0.0",
+                "You are back on 1.9.0, with your files as they were on November 22, 2026, 00:00. What you did since then is kept."
+            ]
+        );
+        assert!(texts.incident(&recalled(true), &TimeZone::UTC).contains("/k"));
+        assert!(!texts.incident(&recalled(false), &TimeZone::UTC).contains("files"));
         for texts in Language::ALL.map(Texts::new) {
             for what in [
                 back.clone(),
                 plain.clone(),
                 Incident::NotSwitched { to: from.clone(), chain: Vec::new() },
+                recalled(true),
+                recalled(false),
+                Incident::Withdrawn { version: from.clone() },
                 Incident::Conflicts { version: from.clone(), files: Vec::new() },
                 Incident::Unreadable {
                     version: from.clone(),

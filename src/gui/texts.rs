@@ -179,7 +179,18 @@ impl Texts {
                 let newest = newest.to_string();
                 return self.with("no-update-ahead", &[("version", &newest)]);
             }
-            NoUpdate::Recalled => "no-update-recalled",
+            NoUpdate::Recalled { why, besides } => {
+                let text = self.get(match besides {
+                    Some(_) => "no-update-recalled-besides",
+                    None => "no-update-recalled",
+                });
+                let because =
+                    (!why.is_empty()).then(|| self.with("recalled-because", &[("reason", why)]));
+                let besides = besides.as_ref().map(|reason| self.no_update(reason));
+                let sentences: Vec<_> =
+                    std::iter::once(text).chain(because).chain(besides).collect();
+                return self.paragraph(&sentences.iter().map(String::as_str).collect::<Vec<_>>());
+            }
             NoUpdate::Newest => "no-update-newest",
             NoUpdate::Skipped => "no-update-skipped",
             NoUpdate::FailedHere => "no-update-failed-here",
@@ -192,13 +203,17 @@ impl Texts {
     }
 
     /// Why an offer is more than one: the version in use is recalled, or the release is mandatory.
-    pub fn obligation(&self, offer: &Offer) -> Option<String> {
+    /// With dates of the time zone.
+    pub fn obligation(&self, offer: &Offer, zone: &jiff::tz::TimeZone) -> Option<String> {
         if let Some(recalled) = &offer.recalled {
+            let reason = (!recalled.reason.is_empty())
+                .then(|| self.with("recalled-because", &[("reason", &recalled.reason)]));
+            let files = recalled.files_of.map(|files_of| {
+                self.with("recalled-files", &[("date", &self.moment(files_of, zone))])
+            });
             let text = self.with("recalled", &[("version", &recalled.version.to_string())]);
-            let because = self.with("recalled-because", &[("reason", &recalled.reason)]);
-            let has_reason = !recalled.reason.is_empty();
-            let sentences = [text.as_str(), because.as_str()];
-            return Some(self.paragraph(&sentences[..if has_reason { 2 } else { 1 }]));
+            let sentences: Vec<String> = std::iter::once(text).chain(reason).chain(files).collect();
+            return Some(self.paragraph(&sentences.iter().map(String::as_str).collect::<Vec<_>>()));
         }
         let binds = offer.signed.release.mandatory && offer.current.is_some();
         binds.then(|| self.get("mandatory"))
@@ -214,6 +229,18 @@ impl Texts {
                     "incident-rolled-back-plain"
                 };
                 self.with(text, &[("from", &from.to_string()), ("to", &to.to_string())])
+            }
+            Incident::Recalled { from, to, files_of, retained, holds_files } => {
+                let text = match holds_files {
+                    true => "incident-recalled",
+                    false => "incident-recalled-plain",
+                };
+                let (from, to) = (from.to_string(), to.to_string());
+                let (date, path) = (self.moment(*files_of, zone), retained.display().to_string());
+                self.with(text, &[("from", &from), ("to", &to), ("date", &date), ("path", &path)])
+            }
+            Incident::Withdrawn { version } => {
+                self.with("incident-withdrawn", &[("version", &version.to_string())])
             }
             Incident::NotSwitched { to, .. } => {
                 self.with("incident-not-switched", &[("version", &to.to_string())])

@@ -1,8 +1,15 @@
 //! A release to offer, for the tests of the rooms above.
 
+use crate::model::offer::RecalledVersion;
 use crate::model::plan::{Plan, Reason};
 use crate::model::release::SignedRelease;
-use crate::model::{Digest, Offer, Release};
+use crate::model::{Digest, Offer, Release, Version};
+
+/// The recall of 3.0.0, from which the files of an earlier day come back.
+pub(crate) fn recalled() -> RecalledVersion {
+    let files_of = Some(jiff::Timestamp::UNIX_EPOCH);
+    RecalledVersion { version: Version::new(3, 0, 0), reason: String::new(), files_of }
+}
 
 pub(crate) fn offer() -> Box<Offer> {
     let release = Release::sample("2.0.0");

@@ -60,6 +60,22 @@ pub(crate) enum MachineInput {
     Removed(Result<(), Problem>),
 }
 
+/// A version to switch to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SwitchTo {
+    pub id: ContainerId,
+    /// It takes the place of the active version, which is recalled: where that leads back, the
+    /// user's files of then come back with it. Otherwise the present ones go along.
+    pub for_recall: bool,
+}
+
+impl From<ContainerId> for SwitchTo {
+    /// What a person chose.
+    fn from(id: ContainerId) -> Self {
+        Self { id, for_recall: false }
+    }
+}
+
 /// An earlier state to return to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Back {
@@ -152,7 +168,7 @@ pub(crate) enum Effect {
     /// Switch to this version: now, or at the next start while the app is running.
     Choose {
         /// Which version.
-        id: ContainerId,
+        to: SwitchTo,
         /// The app is running, so wait for its end.
         at_next_start: bool,
     },
@@ -172,7 +188,7 @@ pub(crate) enum Effect {
     /// Switch and start; no app runs.
     Restart {
         /// Switch to this version first.
-        switch_to: Option<ContainerId>,
+        switch_to: Option<SwitchTo>,
     },
     /// Go back to an earlier state: this version's, or the one before; no app runs.
     RollBack {

@@ -395,7 +395,23 @@ pub enum NoUpdate {
     },
     /// The publisher has recalled the active version, and nothing that could take its place is to
     /// be had.
-    Recalled,
+    Recalled {
+        /// The publisher's reason, in the best available language; empty if there is none.
+        why: String,
+        /// Why a newer release does not take its place; `None` if there is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        besides: Option<Box<NoUpdate>>,
+    },
+}
+
+impl NoUpdate {
+    /// Why no newer release is offered, whether or not the active one is recalled.
+    pub fn of_newer(&self) -> &Self {
+        match self {
+            Self::Recalled { besides: Some(besides), .. } => besides,
+            _ => self,
+        }
+    }
 }
 
 /// The progress of a download.

@@ -122,17 +122,56 @@ impl Audience<'_> {
         let mut mine: Vec<&SignedRelease> =
             releases.iter().filter(|signed| self.concerns(&signed.release)).collect();
         mine.sort_by(|a, b| b.release.container.version.cmp(&a.release.container.version));
-        if mine.is_empty() {
-            return Choice::Nothing;
-        }
-        let bad = self.recalled(&mine);
+        let bad = self.recalled(&mine).or_else(|| self.recalled_elsewhere(releases));
         if let Some((bad, Some(to))) = bad {
             return Choice::Recalled { bad, to };
+        }
+        if mine.is_empty() {
+            return Choice::Nothing;
         }
         match self.newer(&mine) {
             Choice::UpToDate => bad.map_or(Choice::UpToDate, |(bad, _)| Choice::Withdrawn(bad)),
             choice => choice,
         }
+    }
+
+    /// The active release, if it is recalled.
+    pub fn recalled_active<'a>(&self, releases: &'a [SignedRelease]) -> Option<&'a SignedRelease> {
+        let listed = self.listed(releases, self.current?);
+        listed.into_iter().find(|signed| self.recall(&signed.release).is_some())
+    }
+
+    /// Whether the publisher has recalled a version; `None` if no list has it.
+    pub fn has_recalled(&self, releases: &[SignedRelease], version: &Version) -> Option<bool> {
+        let listed = self.listed(releases, version);
+        let is_recalled = |signed: &&SignedRelease| self.recall(&signed.release).is_some();
+        (!listed.is_empty()).then(|| listed.iter().any(is_recalled))
+    }
+
+    /// The entries of a version: that of the followed channel, else those of others, where a person
+    /// may have got it before.
+    fn listed<'a>(
+        &self,
+        releases: &'a [SignedRelease],
+        version: &Version,
+    ) -> Vec<&'a SignedRelease> {
+        let all = releases.iter().filter(|signed| self.is_for_this_app(&signed.release));
+        let all = all.filter(|signed| signed.release.container.version == *version);
+        let (mine, others): (Vec<_>, Vec<_>) =
+            all.partition(|signed| signed.release.channel == self.channel);
+        if mine.is_empty() { others } else { mine }
+    }
+
+    /// The same as [`Self::recalled`] where the active release is of a channel that the user has left:
+    /// that one says what takes its place.
+    fn recalled_elsewhere<'a>(
+        &self,
+        releases: &'a [SignedRelease],
+    ) -> Option<(&'a SignedRelease, Option<&'a SignedRelease>)> {
+        let channel = self.recalled_active(releases)?.release.channel.as_str();
+        let left = Audience { channel, ..*self };
+        let its: Vec<_> = releases.iter().filter(|signed| left.concerns(&signed.release)).collect();
+        left.recalled(&its)
     }
 
     /// The active release if it is recalled, and what may take its place.
@@ -219,9 +258,12 @@ impl Audience<'_> {
 
     /// Whether app, platform and channel match.
     fn concerns(&self, release: &Release) -> bool {
-        release.container.app.as_str() == self.app
-            && release.container.platform == *self.platform
-            && release.channel == self.channel
+        self.is_for_this_app(release) && release.channel == self.channel
+    }
+
+    /// Whether app and platform match.
+    fn is_for_this_app(&self, release: &Release) -> bool {
+        release.container.app.as_str() == self.app && release.container.platform == *self.platform
     }
 
     /// Whether it is inside the rollout, not halted, not recalled, and reachable from the active

@@ -40,6 +40,27 @@ pub enum Incident {
         #[serde(default = "holds_files")]
         holds_files: bool,
     },
+    /// The publisher recalled a version, and an earlier one is active again, with its files.
+    Recalled {
+        /// The recalled version.
+        from: Version,
+        /// The version that is active again.
+        to: Version,
+        /// The day of the files that are in use again.
+        files_of: jiff::Timestamp,
+        /// Where the user's files of the recalled version are retained.
+        #[serde(serialize_with = "crate::model::readable::path")]
+        #[serde(rename = "kept")]
+        retained: PathBuf,
+        /// Whether either version has files of the user; otherwise the message does not mention
+        /// files.
+        holds_files: bool,
+    },
+    /// A version that was to be started next was recalled before; the version before it stays.
+    Withdrawn {
+        /// The recalled version.
+        version: Version,
+    },
     /// A switch that was due before the start failed; the version before it is active.
     NotSwitched {
         /// The version of the failed switch.
@@ -138,8 +159,11 @@ impl Incident {
     /// Whether the incident concerns files of the user.
     pub const fn concerns_files(&self) -> bool {
         match self {
-            Self::RolledBack { holds_files, .. } => *holds_files,
+            Self::RolledBack { holds_files, .. } | Self::Recalled { holds_files, .. } => {
+                *holds_files
+            }
             Self::NotSwitched { .. }
+            | Self::Withdrawn { .. }
             | Self::HookFailed { .. }
             | Self::SetAside { .. }
             | Self::LeftAlone { .. } => false,

@@ -47,6 +47,10 @@ pub struct RecalledVersion {
     pub version: Version,
     /// The publisher's reason, in the best available language; empty if there is none.
     pub reason: String,
+    /// The day of the user's files that come back with the release on offer; `None` if the present
+    /// ones go along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files_of: Option<jiff::Timestamp>,
 }
 
 impl Offer {

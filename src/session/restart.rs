@@ -17,7 +17,7 @@ use super::supervisor;
 use super::switching::{choose, happening};
 use crate::error_chain;
 use crate::host::processes;
-use crate::messages::language::{Back, MachineInput, RolledBackTo};
+use crate::messages::language::{Back, MachineInput, RolledBackTo, SwitchTo};
 use crate::messages::mailbox::Emitter;
 use crate::messages::problem;
 use crate::messages::protocol::{Event, FilesHeld, Problem, ProblemKind};
@@ -74,15 +74,15 @@ impl Starter {
 
     /// Switches and starts, while no app runs. If the switch fails the app starts all the same, in
     /// the version it had.
-    pub(crate) fn restart(&self, switch_to: Option<ContainerId>) -> Result<Version, Problem> {
+    pub(crate) fn restart(&self, switch_to: Option<SwitchTo>) -> Result<Version, Problem> {
         let _alone = self.session.app.alone();
         refuse_beside_an_app(&self.session)?;
-        if let Some(id) = switch_to {
+        if let Some(to) = switch_to {
             let environment = &self.session.environment;
             let was_recalled = recall::is_active_recalled(&environment.home);
-            let to = id.version.clone();
-            let chosen = choose(environment, id, false, &|event| self.emitter.emit(event));
-            if let Some(happening) = happening(&to, &chosen, was_recalled) {
+            let version = to.id.version.clone();
+            let chosen = choose(environment, to, false, &|event| self.emitter.emit(event));
+            if let Some(happening) = happening(&version, &chosen, was_recalled) {
                 reports::record_soon(environment, happening);
             }
             if let Err(problem) = chosen {

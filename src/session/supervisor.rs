@@ -189,12 +189,15 @@ fn notice_switch(session: &AppSession, resolved: &Resolved, was_recalled: bool) 
         reports::record_soon(&session.environment, happening);
     }
     match &resolved.switched {
-        Some(Ok(carried_over)) if !carried_over.conflicts.is_empty() => {
+        Some(Ok(files)) => {
             let version = resolved.record.container.version.clone();
-            session.leave_notice(Incident::Conflicts {
-                version,
-                files: carried_over.conflicts.clone(),
-            });
+            if let Some(back) = files.went_back.clone() {
+                session.leave_notice(switching::went_back(version.clone(), back));
+            }
+            let conflicts = files.carried_over.conflicts.clone();
+            if !conflicts.is_empty() {
+                session.leave_notice(Incident::Conflicts { version, files: conflicts });
+            }
         }
         Some(Err((to, error))) => {
             let to = to.version.clone();
@@ -207,7 +210,10 @@ fn notice_switch(session: &AppSession, resolved: &Resolved, was_recalled: bool) 
             }
             session.leave_notice(Incident::NotSwitched { to, chain: error_chain::list(error) });
         }
-        _ => {}
+        None => {}
+    }
+    if let Some(withdrawn) = &resolved.withdrawn {
+        session.leave_notice(Incident::Withdrawn { version: withdrawn.version.clone() });
     }
 }
 

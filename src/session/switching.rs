@@ -7,15 +7,16 @@ use super::set_aside;
 use crate::environment::Environment;
 use crate::error_chain;
 use crate::host;
-use crate::messages::language::Chosen;
+use crate::messages::language::{Chosen, SwitchTo};
 use crate::messages::problem;
 use crate::messages::protocol::{Event, Problem, Progress};
 use crate::model::incident::Incident;
 use crate::model::{ContainerId, Version};
 use crate::reports::Happening;
 use crate::store::lock::RunningLock;
+use crate::store::recall::WentBack;
 use crate::store::switch::{self, SwitchOptions};
-use crate::store::{StoreError, recall, remove};
+use crate::store::{Home, StoreError, probation, recall, remove};
 
 /// From this amount of user files on the window shows the progress of carrying them over, bytes.
 pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
@@ -24,40 +25,51 @@ pub(crate) const WORTH_A_BAR: u64 = 32 << 20;
 /// another launcher started it.
 pub(crate) fn choose(
     environment: &Environment,
-    id: ContainerId,
+    to: SwitchTo,
     at_next_start: bool,
     tell: &dyn Fn(Event),
 ) -> Result<Chosen, Problem> {
     let home = &environment.home;
+    let SwitchTo { id, for_recall } = to;
     let result = environment.lock().and_then(|lock| {
         let in_use = |active: ContainerId| active != id && RunningLock::is_held(home, &active);
         let at_next_start =
             at_next_start || home.active().is_ok_and(|(active, _)| in_use(active.container));
         if at_next_start {
-            switch::switch_at_next_start(home, &id, &lock)?;
+            match for_recall {
+                true => recall::follow_at_next_start(home, &id, &lock)?,
+                false => switch::switch_at_next_start(home, &id, &lock)?,
+            }
         } else {
             let on_progress = |done, total| {
                 if total >= WORTH_A_BAR {
                     tell(Event::Progress(Progress { done, total, ..Progress::default() }));
                 }
             };
-            let (record, carried_over) =
-                match recall::switch(home, &id, options(environment, &on_progress), &lock) {
-                    // Another launcher has started the version to be left meanwhile: the switch
-                    // waits for its end.
-                    Err(StoreError::InUse { .. })
-                        if home
-                            .named()?
-                            .is_some_and(|active| active.pending.as_ref() == Some(&id)) =>
-                    {
-                        return Ok(true);
-                    }
-                    result => result?,
-                };
-            carried_over.log();
-            if !carried_over.conflicts.is_empty() {
+            let options = options(environment, &on_progress);
+            let switched = match for_recall {
+                true => recall::follow(home, &id, options, &lock),
+                false => recall::leave(home, &id, options, &lock),
+            };
+            let (record, files) = match switched {
+                // Another launcher has started the version to be left meanwhile: the switch waits
+                // for its end.
+                Err(StoreError::InUse { .. })
+                    if home.named()?.is_some_and(|active| active.pending.as_ref() == Some(&id)) =>
+                {
+                    return Ok(true);
+                }
+                result => result?,
+            };
+            files.carried_over.log();
+            if !files.carried_over.conflicts.is_empty() {
                 let version = record.container.version.clone();
-                let what = Incident::Conflicts { version, files: carried_over.conflicts };
+                let what = Incident::Conflicts { version, files: files.carried_over.conflicts };
+                tell(Event::Incident { when: host::now(), what });
+            }
+            if let Some(back) = files.went_back {
+                let what = went_back(record.container.version, back);
+                leave_notice(home, what.clone());
                 tell(Event::Incident { when: host::now(), what });
             }
         }
@@ -66,6 +78,19 @@ pub(crate) fn choose(
     result
         .map(|at_next_start| Chosen { id, at_next_start })
         .map_err(|error| problem::of_store(&error))
+}
+
+/// The incident of a recall that led back: where the user's files are.
+pub(super) fn went_back(to: Version, back: WentBack) -> Incident {
+    let WentBack { from, files_of, retained, holds_files } = back;
+    Incident::Recalled { from, to, files_of, retained, holds_files }
+}
+
+/// Leaves an incident for the next window too: perhaps nobody looks now.
+fn leave_notice(home: &Home, what: Incident) {
+    if let Err(error) = probation::leave_notice(home, what, host::now()) {
+        tracing::warn!(error = error_chain::line(&error), "the next start will not tell it");
+    }
 }
 
 /// What of the outcome of [`choose`] is worth a report; `was_recalled` is whether the version before

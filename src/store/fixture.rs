@@ -79,6 +79,17 @@ impl Fixture {
         self.home.record(id).unwrap()
     }
 
+    /// Writes another record of an installed version.
+    pub(crate) fn change_record(
+        &self,
+        id: &ContainerId,
+        change: impl FnOnce(&mut InstalledRecord),
+    ) {
+        let mut record = self.record(id);
+        change(&mut record);
+        Home::write_record(&self.home.container(id), &record).unwrap();
+    }
+
     pub(crate) fn versions(&self) -> Vec<String> {
         self.home
             .installed()

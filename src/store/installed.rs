@@ -85,6 +85,7 @@ impl Home {
                     container: record.container.clone(),
                     previous: None,
                     pending: None,
+                    pending_goes_back: false,
                     pending_failures: 0,
                     probation,
                 },

@@ -317,6 +317,7 @@ mod tests {
             container: two.clone(),
             previous: Some(one),
             pending: None,
+            pending_goes_back: false,
             pending_failures: 0,
             probation: None,
         };
@@ -383,7 +384,7 @@ mod tests {
         let (incoming, aside) = (home.incoming(), home.root().join("aside"));
         fs::rename(&incoming, &aside).unwrap();
         std::os::unix::fs::symlink(&incoming, &incoming).unwrap();
-        home.set_active(&Active { pending: Some(new.clone()), ..old.clone() }).unwrap();
+        home.set_active(&old.with_pending(&new)).unwrap();
         for _ in 0..3 {
             let resolved = resolve_for_start(&home, SwitchOptions::PLAIN).unwrap();
             assert_eq!(resolved.record.container, old.container);

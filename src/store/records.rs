@@ -16,12 +16,22 @@ pub(crate) struct Active {
     /// An installed version to switch to before the next start, when the app is not running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<ContainerId>,
+    /// Whether that switch follows a recall: the user's files are then as that version left them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending_goes_back: bool,
     /// How many tries of that switch have failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pending_failures: u32,
     /// Set while the active version has yet to prove that it comes up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probation: Option<Probation>,
+}
+
+impl Active {
+    /// The same with a switch to `id` before the next start, which takes the present files along.
+    pub(crate) fn with_pending(&self, id: &ContainerId) -> Self {
+        Self { pending: Some(id.clone()), pending_goes_back: false, ..self.clone() }
+    }
 }
 
 /// The record of a version on probation. Probation ends when the version has ended well twice after
@@ -127,6 +137,15 @@ impl FailedRelease {
     }
 }
 
+/// A switch that a recall asked for, and that failed for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedRecall {
+    /// The recalled version.
+    pub from: Version,
+    /// What should have taken its place.
+    pub to: Version,
+}
+
 /// `state.json`: what this installation remembers between starts. The app starts without it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -161,6 +180,9 @@ pub(crate) struct HomeState {
     /// Versions that the publisher has recalled, of those that are or were installed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recalled: Vec<Version>,
+    /// A switch that a recall asked for, and that no further try would bring about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_recall: Option<RefusedRecall>,
     /// A version that did not come up, while it is unknown whether its fallback does.
     #[serde(rename = "accused", skip_serializing_if = "Option::is_none")]
     pub failed_release: Option<FailedRelease>,

@@ -5,11 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::carry_over::CarriedOver;
 use super::files::exists;
 use super::journal;
 use super::lock::{HomeLock, RunningLock};
-use super::recall;
+use super::recall::{self, SwitchedFiles};
 use super::switch::SwitchOptions;
 use super::{Active, Home, InstalledRecord, StoreError};
 use crate::error_chain;
@@ -28,9 +27,18 @@ pub(crate) struct Resolved {
     pub record: InstalledRecord,
     /// A pending switch that was performed, with the result for the user's files, or that failed
     /// and was abandoned.
-    pub switched: Option<Result<CarriedOver, (ContainerId, StoreError)>>,
+    pub switched: Option<Result<SwitchedFiles, (ContainerId, StoreError)>>,
+    /// A version that waited for this start, and was recalled meanwhile.
+    pub withdrawn: Option<ContainerId>,
     /// Why an interrupted or a pending switch waits.
     pub waits: Option<StoreError>,
+}
+
+impl Resolved {
+    /// The version that was active before.
+    const fn staying(record: InstalledRecord) -> Self {
+        Self { record, switched: None, withdrawn: None, waits: None }
+    }
 }
 
 /// Finds the version to start now. It first finishes an interrupted switch and performs a pending
@@ -52,7 +60,7 @@ pub(crate) fn resolve_for_start(
         }
     }
     let (active, record) = home.active_for_start()?;
-    let stay = |record| Ok(Resolved { record, switched: None, waits: None });
+    let stay = |record| Ok(Resolved::staying(record));
     let Some(pending) = active.pending.clone() else { return stay(record) };
     match RunningLock::refuse_if_held(home, &active.container) {
         Ok(()) => {}
@@ -62,7 +70,7 @@ pub(crate) fn resolve_for_start(
                 error = error_chain::line(&error),
                 "it is unknown whether the app runs; the pending switch waits"
             );
-            return Ok(Resolved { record, switched: None, waits: Some(error) });
+            return Ok(Resolved { waits: Some(error), ..Resolved::staying(record) });
         }
     }
     let lock = match HomeLock::take(home) {
@@ -77,21 +85,26 @@ pub(crate) fn resolve_for_start(
             error = error_chain::line(&error),
             "a switch that was cut short waits; so does the pending one"
         );
-        return Ok(Resolved { record, switched: None, waits: Some(error) });
+        return Ok(Resolved { waits: Some(error), ..Resolved::staying(record) });
+    }
+    if active.pending_goes_back && !recall::is_active_recalled(home) {
+        tracing::info!(%pending, "the recall was taken back meanwhile");
+        forget_pending(home, active);
+        return stay(record);
     }
     if recall::is_recalled(home, &pending) {
         tracing::warn!(%pending, "the version that waited was recalled meanwhile");
-        let without = Active { pending: None, pending_failures: 0, ..active };
-        if let Err(error) = home.set_active(&without) {
-            // The next start tries again; what is active starts all the same.
-            tracing::error!(error = error_chain::line(&error), "it stays pending");
-        }
-        return stay(record);
+        forget_pending(home, active);
+        return Ok(Resolved { withdrawn: Some(pending), ..Resolved::staying(record) });
     }
-    match recall::switch(home, &pending, options, &lock) {
-        Ok((record, carried_over)) => {
-            carried_over.log();
-            Ok(Resolved { record, switched: Some(Ok(carried_over)), waits: None })
+    let switched = match active.pending_goes_back {
+        true => recall::follow(home, &pending, options, &lock),
+        false => recall::leave(home, &pending, options, &lock),
+    };
+    match switched {
+        Ok((record, files)) => {
+            files.carried_over.log();
+            Ok(Resolved { switched: Some(Ok(files)), ..Resolved::staying(record) })
         }
         Err(StoreError::InUse { .. }) => stay(record),
         Err(error) => without_pending_switch(home, pending, error),
@@ -117,6 +130,18 @@ fn finish_interrupted(home: &Home) {
     }
 }
 
+/// Forgets a pending switch that no longer applies. A disk that refuses the note keeps nobody from
+/// the active version: the next start finds the same.
+fn forget_pending(home: &Home, active: Active) {
+    let without = Active { pending: None, pending_goes_back: false, pending_failures: 0, ..active };
+    if let Err(error) = home.set_active(&without) {
+        tracing::warn!(
+            error = error_chain::line(&error),
+            "a pending switch that no longer applies is still written down"
+        );
+    }
+}
+
 /// The version before the switch to `pending`, which failed. The switch is tried again at the next
 /// start, unless it would only fail again and cost time each time.
 fn without_pending_switch(
@@ -133,12 +158,14 @@ fn without_pending_switch(
     let given_up = error.is_final() || failures >= MAX_TRIES;
     let pending_failures = if given_up { 0 } else { failures };
     let left = active.pending.clone().filter(|_| !given_up);
-    if let Err(error) = home.set_active(&Active { pending: left, pending_failures, ..active }) {
+    let pending_goes_back = active.pending_goes_back && left.is_some();
+    let noted = Active { pending: left, pending_goes_back, pending_failures, ..active };
+    if let Err(error) = home.set_active(&noted) {
         tracing::warn!(
             error = error_chain::line(&error),
             "the failure of a pending switch is not written down"
         );
     }
     let switched = given_up.then_some(Err((pending, error)));
-    Ok(Resolved { record, switched, waits: None })
+    Ok(Resolved { switched, ..Resolved::staying(record) })
 }

@@ -256,6 +256,7 @@ pub(crate) fn go_to(
         // The version that a rollback would return to, if this one was not known to come up.
         previous: before.or_else(|| (left_up && !target.healthy).then(|| active.container.clone())),
         pending: None,
+        pending_goes_back: false,
         pending_failures: 0,
         probation: (!target.healthy).then(|| Probation::begin(now)),
     };

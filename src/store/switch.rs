@@ -82,6 +82,7 @@ pub(crate) fn switch(
             container: id.clone(),
             previous,
             pending: None,
+            pending_goes_back: false,
             pending_failures: 0,
             probation,
         })?;
@@ -171,12 +172,18 @@ fn transfer(
         _ => Some(active.container.clone()),
     });
     let probation = left.map(|_| Probation::begin(now));
-    let active =
-        Active { container: id.clone(), previous, pending: None, pending_failures: 0, probation };
+    let active = Active {
+        container: id.clone(),
+        previous,
+        pending: None,
+        pending_goes_back: false,
+        pending_failures: 0,
+        probation,
+    };
     // If a kill after this point is followed by a disk that refuses, the old version remains
     // active; then the next start tries again.
     if let Some((before, _)) = left {
-        home.set_active(&Active { pending: Some(id.clone()), ..before.clone() })?;
+        home.set_active(&before.with_pending(id))?;
     }
     let journal = commit(home, &work, &displaced, active, lock).inspect_err(|_| {
         if let Some((before, _)) = left
@@ -193,7 +200,7 @@ fn transfer(
     {
         // Somebody may have begun to work in the new version by now; then the switch remains valid.
         if let Ok(_waiting) = RunningLock::keep_from_starting(home, id) {
-            journal.take_back(home, &Active { pending: Some(id.clone()), ..before.clone() })?;
+            journal.take_back(home, &before.with_pending(id))?;
             return Err(outrun);
         }
     }
@@ -209,7 +216,7 @@ fn wait_for_next_start(
     checked: Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     if let Err(StoreError::InUse { .. }) = checked {
-        home.set_active(&Active { pending: Some(id.clone()), ..before.clone() })?;
+        home.set_active(&before.with_pending(id))?;
     }
     checked
 }
@@ -336,10 +343,16 @@ pub(crate) fn switch_at_next_start(
     id: &ContainerId,
     _lock: &HomeLock,
 ) -> Result<(), StoreError> {
+    wait(home, id, false)
+}
+
+/// The same, with the user's files that it gets.
+pub(super) fn wait(home: &Home, id: &ContainerId, goes_back: bool) -> Result<(), StoreError> {
     home.record(id)?;
     let (active, _) = home.active()?;
     let pending = (active.container != *id).then(|| id.clone());
-    home.set_active(&Active { pending, pending_failures: 0, ..active })
+    let pending_goes_back = goes_back && pending.is_some();
+    home.set_active(&Active { pending, pending_goes_back, pending_failures: 0, ..active })
 }
 
 #[cfg(test)]

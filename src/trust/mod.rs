@@ -118,6 +118,12 @@ impl Trust {
         Self { interest: Interest::of(kind), ..self }
     }
 
+    /// The same with what is offered in other channels: for one that a user has left.
+    #[must_use]
+    pub(crate) fn with_other_channels(self) -> Self {
+        Self { interest: self.interest.with_other_channels(), ..self }
+    }
+
     /// The same with the releases that are no longer offered, and those of other channels: for a
     /// release that a person names.
     #[must_use]

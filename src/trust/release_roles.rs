@@ -23,6 +23,8 @@ use super::workflow::{RoleDocument, meant};
 enum Extent {
     /// What is offered to this installation.
     Offered,
+    /// The same in all channels, for this app and platform.
+    OfferedAnywhere,
     /// All releases of all channels for this app and platform.
     AllChannels,
     /// All releases.
@@ -43,6 +45,15 @@ impl Interest {
     /// What is offered to installations of this kind.
     pub(super) fn of(kind: ReleaseKind) -> Self {
         Self { kind: Some(kind), extent: Extent::Offered }
+    }
+
+    /// The same with what is offered in other channels.
+    #[must_use]
+    pub(super) fn with_other_channels(mut self) -> Self {
+        if self.kind.is_some() {
+            self.extent = Extent::OfferedAnywhere;
+        }
+        self
     }
 
     /// The same with the releases of the past, and those of other channels.
@@ -66,8 +77,11 @@ impl Interest {
         };
         match self.extent {
             Extent::Offered => part != RolePart::History && role == kind.role(part),
-            Extent::AllChannels if part == RolePart::Patches => role == kind.role(part),
-            Extent::AllChannels => kind.is_of_any_channel(role),
+            Extent::OfferedAnywhere if part == RolePart::History => false,
+            Extent::OfferedAnywhere | Extent::AllChannels if part == RolePart::Patches => {
+                role == kind.role(part)
+            }
+            Extent::OfferedAnywhere | Extent::AllChannels => kind.is_of_any_channel(role),
             Extent::Everything | Extent::Available => true,
         }
     }
@@ -117,7 +131,9 @@ pub(super) fn wanted<'a>(
         .filter(|(role, part)| is_there(role, *part))
         .map(|(role, part)| {
             let is_required = interest.requires(&role.name, part);
-            let is_other_channel = !is_required && interest.extent == Extent::AllChannels;
+            let is_anywhere =
+                matches!(interest.extent, Extent::OfferedAnywhere | Extent::AllChannels);
+            let is_other_channel = !is_required && is_anywhere;
             WantedRole {
                 delegations,
                 role,

@@ -19,12 +19,13 @@ use crate::messages::problem;
 use crate::messages::protocol::{NoUpdate, Problem, ProblemKind};
 use crate::model::launcher::own_version;
 use crate::model::node::{self, redacted};
+use crate::model::offer::RecalledVersion;
 use crate::model::plan::{Plan, Reason, UpdateStrategy};
 use crate::model::release::{Release, SignedRelease};
 use crate::model::{Node, Offer, Platform, Version};
 use crate::plain;
 use crate::session::channel::ChannelHandle;
-use crate::store::{HomeState, StoreError};
+use crate::store::{HomeState, StoreError, recall};
 use crate::trust::{Repository, Trust};
 
 /// Longest name of a node that is shown, characters.
@@ -69,6 +70,10 @@ impl CheckJob {
         sources::learn_nodes(environment, client, repository.versions.timestamp).await;
         let mut state = environment.home.state().map_err(store)?;
         let current = current(environment)?;
+        let repository = match asked_for {
+            true => repository,
+            false => with_unlisted(environment, client, repository, &state, current.as_ref()).await,
+        };
         let chosen = choice::choose(environment, &repository, &state, current.as_ref(), wanted)?;
         if !asked_for {
             note_what_binds(environment, &repository, &mut state, &chosen)?;
@@ -82,9 +87,15 @@ impl CheckJob {
         let notes = notes(environment, &sources, &repository, &signed).await;
         sources.remember(environment);
         let memory = NodeMemory::load(&environment.home.node_memory());
-        let plan = self.plan(&repository, &signed, &nodes, &memory).await?;
+        let mut plan = self.plan(&repository, &signed, &nodes, &memory).await?;
+        let recalled =
+            recalled.map(|recalled| bring_back(environment, &signed, recalled, &mut plan));
         if is_refused_whole(environment, &signed.release, &plan) {
-            return Ok(Checked::Nothing { reason: NoUpdate::OnlyWhole, current });
+            let reason = NoUpdate::OnlyWhole;
+            let current_version = current.as_ref();
+            let reason =
+                choice::beside_recall(environment, &repository, &state, current_version, reason);
+            return Ok(Checked::Nothing { reason, current });
         }
         let bytes_to_fetch =
             plan.bytes.saturating_sub(planning::already_here(environment, &signed, &plan));
@@ -139,6 +150,21 @@ impl CheckJob {
         };
         planning::plan(environment, &self.channel, &library, repository, signed, memory).await
     }
+}
+
+/// Adds to a recall whether earlier files of the user come back with `signed`. They come at a start
+/// of the app: what runs now has the present ones.
+fn bring_back(
+    environment: &Environment,
+    signed: &SignedRelease,
+    recalled: RecalledVersion,
+    plan: &mut Plan,
+) -> RecalledVersion {
+    let files_of = recall::files_of(&environment.home, &signed.release.container);
+    if files_of.is_some() {
+        (plan.requires_restart, plan.hot_swappable) = (true, 0);
+    }
+    RecalledVersion { files_of, ..recalled }
 }
 
 /// Remembers a mandatory release for the next start, and the recalled versions. A release that is
@@ -238,13 +264,14 @@ fn prefetched(
     }
     let signed = *signed;
     tracing::info!(container = %signed.release.container, "no network; a version that was fetched before is offered");
-    let plan = hot_swap::predict_hot_swap(
+    let mut plan = hot_swap::predict_hot_swap(
         environment,
         channel,
         &signed.release,
         Plan::without_fetching(UpdateStrategy::Installed, signed.length),
         None,
     );
+    let recalled = recalled.map(|recalled| bring_back(environment, &signed, recalled, &mut plan));
     let offer = Offer {
         signed,
         current,
@@ -266,6 +293,43 @@ pub(crate) async fn refresh(
     client: &Client,
 ) -> Result<Repository, Problem> {
     refresh_by(environment.trust(), environment, client).await
+}
+
+/// The same metadata, and what other lists say of the versions that matter here: the active one,
+/// where it is of a channel that the user has left, and those that were recalled, which are no longer
+/// offered once that was taken back. Without those lists what was known stays so.
+async fn with_unlisted(
+    environment: &Environment,
+    client: &Client,
+    repository: Repository,
+    state: &HomeState,
+    current: Option<&Version>,
+) -> Repository {
+    let is_unlisted = |version: &Version| !choice::is_listed(environment, &repository, version);
+    let trust = if state.recalled.iter().any(is_unlisted) {
+        environment.trust().with_history()
+    } else if current.is_some_and(is_unlisted) {
+        environment.trust().with_other_channels()
+    } else {
+        return repository;
+    };
+    match refresh_by(trust, environment, client).await {
+        Ok(mut all) => {
+            let matters =
+                |version: &Version| state.recalled.contains(version) || Some(version) == current;
+            // Of the own channel only what it offers: the rest is the past.
+            all.releases.retain(|signed| {
+                !choice::concerns(environment, signed)
+                    || repository.releases.contains(signed)
+                    || matters(&signed.release.container.version)
+            });
+            all
+        }
+        Err(problem) => {
+            tracing::info!(chain = ?problem.chain, "what was recalled stays as it was known");
+            repository
+        }
+    }
 }
 
 /// Gets current signed metadata with the releases that are no longer offered.

@@ -41,6 +41,7 @@ impl Facts {
         environment: &Environment,
         repository: &Repository,
         state: &HomeState,
+        current: Option<&Version>,
     ) -> Self {
         let mine: Vec<SignedRelease> = repository
             .releases
@@ -51,7 +52,12 @@ impl Facts {
         // The system is asked only where a release needs something of it.
         let asks = mine.iter().any(|signed| !signed.release.system.is_none());
         // A version that did not come up here, or was recalled, is not offered again.
-        let unusable = [state.failed.clone(), state.recalled.clone()].concat();
+        let mut unusable = [state.failed.clone(), state.recalled.clone()].concat();
+        // Nor is what could not take the place of the recalled version, while that is active.
+        let refused = state.refused_recall.as_ref();
+        unusable.extend(
+            refused.filter(|it| Some(&it.from) == current).map(|refused| refused.to.clone()),
+        );
         let words = repository.words_of(&environment.settings.app);
         let aside = put_aside(&mine, &state.skipped, &words);
         Self {
@@ -96,7 +102,7 @@ pub(super) fn choose(
     current: Option<&Version>,
     wanted: Option<Version>,
 ) -> Result<CheckOutcome, Problem> {
-    let facts = Facts::of(environment, repository, state);
+    let facts = Facts::of(environment, repository, state, current);
     let audience = facts.audience(environment, state, current);
     match wanted {
         Some(version) => {
@@ -174,9 +180,10 @@ fn best_release(
         Choice::Recalled { bad, to } => {
             return Ok(in_place_of_recalled(environment, &bad.release, to));
         }
-        Choice::Withdrawn(_) => NoUpdate::Recalled,
-        Choice::UpToDate => at_the_end_of_its_channel(environment, repository, audience),
-        Choice::Skipped(signed) if state.failed.contains(&signed.release.container.version) => {
+        Choice::Withdrawn(_) | Choice::UpToDate => {
+            at_the_end_of_its_channel(environment, repository, audience)
+        }
+        Choice::Skipped(signed) if has_failed(state, &signed.release.container.version) => {
             NoUpdate::FailedHere
         }
         Choice::Skipped(_) => NoUpdate::Skipped,
@@ -190,7 +197,45 @@ fn best_release(
             None => NoUpdate::NothingPublished,
         },
     };
-    Ok(CheckOutcome::UpToDate(reason))
+    Ok(CheckOutcome::UpToDate(with_recall(environment, repository, audience, reason)))
+}
+
+/// Whether a version did not come up here, or could not take the place of a recalled one.
+fn has_failed(state: &HomeState, version: &Version) -> bool {
+    let refused = state.refused_recall.as_ref().is_some_and(|refused| refused.to == *version);
+    refused || state.failed.contains(version)
+}
+
+/// Why there is nothing to do where a check ends after its choice.
+pub(super) fn beside_recall(
+    environment: &Environment,
+    repository: &Repository,
+    state: &HomeState,
+    current: Option<&Version>,
+    reason: NoUpdate,
+) -> NoUpdate {
+    let facts = Facts::of(environment, repository, state, current);
+    let audience = facts.audience(environment, state, current);
+    with_recall(environment, repository, &audience, reason)
+}
+
+/// The same reason, and that the active version is recalled, if it is.
+fn with_recall(
+    environment: &Environment,
+    repository: &Repository,
+    audience: &Audience<'_>,
+    reason: NoUpdate,
+) -> NoUpdate {
+    let Some(bad) = audience.recalled_active(&repository.releases) else { return reason };
+    let besides = Some(reason).filter(|reason| *reason != NoUpdate::Newest).map(Box::new);
+    NoUpdate::Recalled { why: reason_of(environment, &bad.release), besides }
+}
+
+/// Why the publisher has recalled a release, in the best available language.
+fn reason_of(environment: &Environment, bad: &Release) -> String {
+    let language = std::slice::from_ref(&environment.language);
+    let reason = bad.recalled.as_ref().map_or("", |recall| recall.reason_in(language));
+    plain::line(reason, MAX_REASON_CHARACTERS)
 }
 
 /// Nothing newer is there: the newest version is active, or one that is newer than all of the channel
@@ -219,38 +264,44 @@ fn in_place_of_recalled(
     bad: &Release,
     to: &SignedRelease,
 ) -> CheckOutcome {
-    let language = std::slice::from_ref(&environment.language);
-    let reason = bad.recalled.as_ref().map_or("", |recall| recall.reason_in(language));
     let recalled = RecalledVersion {
         version: bad.container.version.clone(),
-        reason: plain::line(reason, MAX_REASON_CHARACTERS),
+        reason: reason_of(environment, bad),
+        files_of: None,
     };
     let mut to = to.clone();
     to.release.mandatory = true;
     CheckOutcome::Offer(Box::new(to), Some(recalled))
 }
 
-/// The recalled versions, of those that this home has or knew to be recalled: what is left out of
-/// the metadata stays as it was known.
+/// The recalled versions, of those that this home has or knew to be recalled: what no list has stays
+/// as it was known.
 pub(super) fn recalled_versions(
     environment: &Environment,
     repository: &Repository,
     state: &HomeState,
     installed: &[Version],
 ) -> Vec<Version> {
-    let facts = Facts::of(environment, repository, state);
+    let facts = Facts::of(environment, repository, state, None);
     let audience = facts.audience(environment, state, None);
-    let mut recalled = state.recalled.clone();
-    for signed in repository.releases.iter().filter(|signed| concerns(environment, signed)) {
-        let version = &signed.release.container.version;
-        let is_recalled = audience.recall(&signed.release).is_some();
-        if !is_recalled {
-            recalled.retain(|known| known != version);
-        } else if installed.contains(version) && !recalled.contains(version) {
-            recalled.push(version.clone());
-        }
-    }
-    recalled
+    let has_recalled = |version: &Version| audience.has_recalled(&repository.releases, version);
+    let known = state.recalled.iter().filter(|version| has_recalled(version) != Some(false));
+    let new = installed.iter().filter(|version| !state.recalled.contains(version));
+    known.chain(new.filter(|version| has_recalled(version) == Some(true))).cloned().collect()
+}
+
+/// Whether a list of this app and system has this version, in whatever channel.
+pub(super) fn is_listed(
+    environment: &Environment,
+    repository: &Repository,
+    version: &Version,
+) -> bool {
+    repository.releases.iter().any(|signed| {
+        let container = &signed.release.container;
+        container.app.as_str() == environment.settings.app.as_str()
+            && container.platform == Platform::current()
+            && container.version == *version
+    })
 }
 
 /// Whether a release is for this app, system and channel.

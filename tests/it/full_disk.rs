@@ -141,6 +141,38 @@ fn on_a_disk_that_holds_no_more_files_every_verb_ends_the_app_starts_and_nothing
     try_all("size=60m,nr_inodes=800", SmallDisk::fill_with_files);
 }
 
+/// A version that waits for the next start is recalled, and that it waits no more cannot be written.
+#[test]
+fn on_a_full_disk_the_app_starts_although_the_version_that_waits_was_recalled() {
+    let world = World::new();
+    let package = world.build("1.0.0", &BTreeMap::new());
+    world.publish(&package, &["--no-patches"]);
+    let node = world.serve();
+    world.configure(&[&node.address], "[update]\ncheck = 'never'\n");
+    assert_eq!(world.say(&["update"]).code, 0);
+    assert!(starts(&world).contains("version=1.0.0"));
+    let change = |file: &str, key: &str, value: serde_json::Value| {
+        let path = world.home().join(file);
+        let mut record: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        record[key] = value;
+        fs::write(&path, record.to_string()).unwrap();
+    };
+    let waiting = world.container("2.0.0");
+    change("active.json", "pending", waiting.file_name().unwrap().to_str().unwrap().into());
+    change("state.json", "recalled", serde_json::json!(["2.0.0"]));
+    let template: PathBuf = world.path("template");
+    fs::rename(world.home(), &template).unwrap();
+    let Some(disk) = SmallDisk::mount(&world.home(), "size=60m") else { return };
+    copy(&template, &world.home());
+    disk.fill();
+    assert!(starts(&world).contains("version=1.0.0"));
+    disk.free();
+    assert!(starts(&world).contains("version=1.0.0"));
+    let active = fs::read_to_string(world.home().join("active.json")).unwrap();
+    assert!(!active.contains("pending"), "{active}");
+}
+
 /// A script must not take an empty list for the truth.
 #[test]
 fn a_report_that_cannot_be_written_has_failed() {

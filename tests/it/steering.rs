@@ -54,11 +54,29 @@ fn a_recall_brings_the_version_before_back_with_its_files() {
         (&json!("update_available"), &json!("1.0.0"))
     );
     assert_eq!(found["mandatory"], json!(true));
-    assert_eq!(found["recalled"], json!({"version": "2.0.0", "reason": "It spoils drawings"}));
-    world.update();
+    let recalled = found["recalled"].as_object().unwrap();
+    assert_eq!(
+        (&recalled["version"], &recalled["reason"]),
+        (&json!("2.0.0"), &json!("It spoils drawings"))
+    );
+    let files_of = recalled["files_of"].clone();
+    assert!(files_of.is_string(), "{found}");
+    assert_eq!(recalled.len(), 3);
+    let update = world.say(&["update"]);
+    assert_eq!(update.code, 0, "{}", update.errors);
     assert_eq!(world.active(), "1.0.0");
+    // The terminal and the next start say where the rest is.
+    let event = update.events.iter().find(|one| one["what"]["happened"] == "recalled").unwrap();
+    let aside = std::path::PathBuf::from(event["what"]["kept"].as_str().unwrap());
+    assert_eq!(fs::read_to_string(aside.join("data/drawing")).unwrap(), "spoilt");
+    assert_eq!(event["what"]["from"], json!("2.0.0"));
     assert_eq!(fs::read_to_string(user_file(&world, "1.0.0")).unwrap(), "whole");
     assert_eq!(started_versions(&world.start()), ["1.0.0"]);
+    // Who leaves it by a choice of his own takes his present files along.
+    assert_eq!(world.say(&["switch", "2.0.0"]).code, 0);
+    fs::write(user_file(&world, "2.0.0"), "of today").unwrap();
+    assert_eq!(world.say(&["switch", "1.0.0"]).code, 0);
+    assert_eq!(fs::read_to_string(user_file(&world, "1.0.0")).unwrap(), "of today");
     assert_eq!(world.say(&["remove", "2.0.0"]).code, 0);
     let again = world.say(&["update", "--to", "2.0.0"]);
     assert_eq!((again.code, &again.result["problem"]["kind"]), (1, &json!("no_such_version")));
@@ -217,6 +235,24 @@ fn a_user_joins_a_channel_and_leaves_it_with_the_files_of_then() {
     let ahead = world.say(&["check"]).result;
     assert_eq!((&ahead["reason"], &ahead["newest"]), (&json!("ahead_of_channel"), &json!("1.0.0")));
     assert_eq!(started_versions(&world.start()), ["2.0.0"]);
+    // What is recalled in the channel that was left is heard of here too, and so is its end, which no
+    // offer names any more.
+    let beta = |version: &str| publish(&world, version, &["--channel", "beta"]);
+    let is_recalled =
+        || world.say(&["list"]).result["versions"].to_string().contains("\"recalled\":true");
+    beta("2.0.1");
+    steer(&world, &["recall", "2.0.0", "--to", "2.0.1"]);
+    let found = world.say(&["check"]).result;
+    assert_eq!(
+        (&found["version"], &found["mandatory"]),
+        (&json!("2.0.1"), &json!(true)),
+        "{found}"
+    );
+    assert!(is_recalled());
+    beta("2.0.2");
+    steer(&world, &["recall", "2.0.0", "--take-back"]);
+    assert_eq!(world.say(&["check"]).result["reason"], json!("ahead_of_channel"));
+    assert!(!is_recalled());
     let back = world.say(&["channel", "stable", "--back"]);
     assert_eq!((back.code, &back.result["status"]), (0, &json!("rolled_back")), "{}", back.errors);
     assert_eq!(world.active(), "1.0.0");

@@ -206,7 +206,9 @@ impl ResidentState {
     }
 
     fn after_offer(&mut self, offer: &Offer) -> Option<NextStep> {
-        let swaps = self.automatic.hot_swap && !offer.plan.requires_restart;
+        // Who leaves a recalled version may lose sight of his work: a person begins that.
+        let swaps =
+            self.automatic.hot_swap && !offer.plan.requires_restart && offer.recalled.is_none();
         let prefetches = self.automatic.prefetch && !offer.plan.is_local();
         let by_itself = self.may_fetch && self.failed.as_ref() != Some(offer.version());
         if by_itself && (swaps || prefetches) {
@@ -276,6 +278,13 @@ mod tests {
         assert_eq!(step(BOTH, offered(true, false)), Some(NextStep::Prefetch));
         assert_eq!(step(BOTH, offered(true, true)), Some(NextStep::Announce), "it is here");
         assert_eq!(step(only_prefetch, offered(false, false)), Some(NextStep::Prefetch));
+        let mut recalled = fixture::offer();
+        (recalled.plan.requires_restart, recalled.plan.strategy) = (false, UpdateStrategy::Full);
+        recalled.recalled = Some(fixture::recalled());
+        let next = step(BOTH, Phase::Offered { offer: recalled.clone() });
+        assert_eq!(next, Some(NextStep::Prefetch), "what leaves a recalled version is asked about");
+        recalled.plan.strategy = UpdateStrategy::Installed;
+        assert_eq!(step(BOTH, Phase::Offered { offer: recalled }), Some(NextStep::Announce));
         assert_eq!(
             step(Automatic::default(), offered(false, false)),
             Some(NextStep::Announce),

@@ -60,7 +60,10 @@ impl Invocation<'_> {
         };
         handle.send(Command::Check(CheckTrigger::Person));
         let ending = terminal::follow(&handle, self.output, |phase| match phase {
-            Phase::UpToDate { reason: NoUpdate::AheadOfChannel { newest }, .. } => {
+            Phase::UpToDate { reason, .. } => {
+                let NoUpdate::AheadOfChannel { newest } = reason.of_newer() else {
+                    return Some(Ending::NothingToDo);
+                };
                 handle.send(match self.point_of(newest) {
                     Ok(Some(id)) => Command::RollBack(Some(id)),
                     Ok(None) => Command::StartVersion(newest.clone()),
@@ -70,7 +73,6 @@ impl Invocation<'_> {
                 });
                 None
             }
-            Phase::UpToDate { .. } => Some(Ending::NothingToDo),
             Phase::Offered { offer } if offer.replaces_newer().is_none() => Some(Ending::Done),
             Phase::RolledBack { .. } | Phase::Ready { .. } => Some(Ending::Done),
             Phase::Failed { .. } | Phase::Cancelled => Some(Ending::Failed),

@@ -103,7 +103,7 @@ impl Invocation<'_> {
         };
         let environment = self.environment();
         let was_recalled = recall::is_active_recalled(&environment.home);
-        let chosen = switching::choose(&environment, record.container, false, &reported);
+        let chosen = switching::choose(&environment, record.container.into(), false, &reported);
         if let Some(happening) = switching::happening(version, &chosen, was_recalled) {
             reports::record(&environment, &happening);
         }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use super::Driver;
 use crate::engine::installed::disk_use;
 use crate::fetch::RunState;
-use crate::messages::language::MachineInput;
+use crate::messages::language::{MachineInput, SwitchTo};
 use crate::messages::problem;
 use crate::messages::protocol::Event;
 use crate::model::{ContainerId, Offer, Version};
@@ -75,13 +75,13 @@ impl Driver {
         self.download = Some(self.spawn(job.run(), MachineInput::Repaired));
     }
 
-    pub(super) fn choose(&mut self, id: ContainerId, at_next_start: bool) {
+    pub(super) fn choose(&mut self, to: SwitchTo, at_next_start: bool) {
         let (environment, emitter) = (self.environment(), self.emitter.clone());
         let choose = move || {
             let was_recalled = recall::is_active_recalled(&environment.home);
-            let to = id.version.clone();
-            let chosen = choose(&environment, id, at_next_start, &|event| emitter.emit(event));
-            if let Some(happening) = switching::happening(&to, &chosen, was_recalled) {
+            let version = to.id.version.clone();
+            let chosen = choose(&environment, to, at_next_start, &|event| emitter.emit(event));
+            if let Some(happening) = switching::happening(&version, &chosen, was_recalled) {
                 reports::record(&environment, &happening);
             }
             chosen

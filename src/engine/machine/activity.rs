@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use crate::messages::language::SwitchTo;
 use crate::messages::protocol::{
     CheckTrigger, ClosingWait, FilesHeld, NoUpdate, Phase, Problem, Repaired,
 };
@@ -46,14 +47,14 @@ pub(super) enum Transfer {
 /// Why the app is closed.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum AfterClosing {
-    Restart { switch_to: Option<ContainerId> },
+    Restart { switch_to: Option<SwitchTo> },
     RollBack { to: Option<ContainerId> },
 }
 
 /// A version chosen for the next start.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Choice {
-    pub(super) id: ContainerId,
+    pub(super) to: SwitchTo,
     /// The release, if the running app could load it by a hot swap.
     pub(super) swap: Option<Box<Offer>>,
 }
@@ -171,7 +172,7 @@ impl Activity {
             Self::Swapped { version, modules } => Phase::Swapped { version, modules },
             Self::Closing { after, wait, .. } => {
                 let (id, back) = match after {
-                    AfterClosing::Restart { switch_to } => (switch_to, false),
+                    AfterClosing::Restart { switch_to } => (switch_to.map(|to| to.id), false),
                     AfterClosing::RollBack { to } => (to, true),
                 };
                 Phase::Closing { version: id.map(|id| id.version), back, wait }

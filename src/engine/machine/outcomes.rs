@@ -5,7 +5,7 @@
 
 use super::activity::{Activity, AfterCheck, AfterClosing, Choice, Purpose, Retry, Transfer};
 use super::{Machine, notice};
-use crate::messages::language::{Checked, Chosen, Effect, RolledBackTo, Updated};
+use crate::messages::language::{Checked, Chosen, Effect, RolledBackTo, SwitchTo, Updated};
 use crate::messages::protocol::{
     CheckTrigger, ClosingWait, Event, Problem, ProblemKind, Repaired, SwapBlocker,
 };
@@ -86,9 +86,10 @@ impl Machine {
             }
             (Ok(Updated::Installed(id)), Purpose::Install) => {
                 self.activity = Activity::Choosing { version: offer.version().clone() };
+                let to = SwitchTo { id, for_recall: offer.recalled.is_some() };
                 let swap =
                     Some(offer).filter(|offer| self.setup.running && !offer.plan.requires_restart);
-                std::iter::once(Effect::List).chain(self.choose(Choice { id, swap })).collect()
+                std::iter::once(Effect::List).chain(self.choose(Choice { to, swap })).collect()
             }
             (Ok(Updated::Stopped), _) => {
                 vec![self.enter(Activity::Cancelled { offer: Some(offer) })]

@@ -3,6 +3,7 @@
 mod bundle;
 mod hot_swap;
 mod network;
+mod recall;
 
 use super::*;
 use crate::messages::fixture::offer;
@@ -51,13 +52,16 @@ fn an_update_beside_the_running_app_waits_for_the_person() {
     machine.step(MachineInput::Fetched);
     assert!(matches!(machine.phase(), Phase::Installing { .. }));
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
+    assert!(
+        effects.contains(&Effect::Choose { to: id().into(), at_next_start: true }),
+        "{effects:?}"
+    );
     machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
     assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: true });
     let effects = command(&mut machine, Command::RestartNow);
     assert_eq!(effects.last(), Some(&Effect::Close { back: None }), "the app first");
     let effects = machine.step(MachineInput::Closed(Ok(true)));
-    assert_eq!(effects.last(), Some(&Effect::Restart { switch_to: Some(id()) }));
+    assert_eq!(effects.last(), Some(&Effect::Restart { switch_to: Some(id().into()) }));
     let effects = machine.step(MachineInput::Launched(Ok(id().version)));
     assert_eq!(machine.phase(), Phase::Launched { version: id().version });
     assert_eq!(
@@ -140,7 +144,7 @@ fn a_first_install_starts_the_app_by_itself() {
     let mut machine = downloading(FIRST_INSTALL);
     machine.step(MachineInput::Fetched);
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert!(effects.contains(&Effect::Restart { switch_to: Some(id()) }), "{effects:?}");
+    assert!(effects.contains(&Effect::Restart { switch_to: Some(id().into()) }), "{effects:?}");
 }
 
 #[test]
@@ -148,7 +152,10 @@ fn the_terminal_leaves_the_start_to_its_caller() {
     let mut machine = downloading(TERMINAL);
     machine.step(MachineInput::Fetched);
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: false }), "{effects:?}");
+    assert!(
+        effects.contains(&Effect::Choose { to: id().into(), at_next_start: false }),
+        "{effects:?}"
+    );
     machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: false })));
     assert_eq!(machine.phase(), Phase::Ready { version: id().version, running: false });
 }
@@ -281,7 +288,10 @@ fn what_is_prefetched_is_offered_again_and_not_chosen() {
     assert!(command(&mut machine, Command::Prefetch).is_empty(), "there is nothing left to fetch");
     command(&mut machine, Command::Start);
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
+    assert!(
+        effects.contains(&Effect::Choose { to: id().into(), at_next_start: true }),
+        "{effects:?}"
+    );
 }
 
 #[test]

@@ -236,12 +236,11 @@ impl Dialog {
                 self.asking = Some(Question::StepBack);
                 return;
             }
-            (
-                Action::BackToChannel,
-                Phase::UpToDate { reason: NoUpdate::AheadOfChannel { newest }, .. },
-            ) => {
-                let newest = newest.clone();
-                self.go_back_to(newest);
+            (Action::BackToChannel, Phase::UpToDate { reason, .. }) => {
+                if let NoUpdate::AheadOfChannel { newest } = reason.of_newer() {
+                    let newest = newest.clone();
+                    self.go_back_to(newest);
+                }
             }
             (Action::InstallFile, _) => self.inbox.wanted = true,
             (Action::Versions, _) => self.page = Page::Versions,

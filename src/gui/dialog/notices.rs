@@ -100,6 +100,12 @@ impl Dialog {
             Incident::RolledBack { failure, .. } => {
                 self.particular(ui, "notice-why", &middle_left_out(&self.texts.failure(failure)))
             }
+            Incident::Recalled { .. } => {
+                self.particular(ui, "notice-why", &self.texts.get("notice-recalled-why"))
+            }
+            Incident::Withdrawn { .. } => {
+                self.particular(ui, "notice-why", &self.texts.get("notice-withdrawn-why"))
+            }
             Incident::NotSwitched { to, chain } => {
                 self.particular(ui, "notice-why", &self.texts.get("notice-not-switched-why"));
                 self.report_card(ui, &format!("not switched to {to}"), chain);
@@ -145,6 +151,7 @@ impl Dialog {
             );
         }
         if let Incident::RolledBack { from, retained, holds_files: true, .. }
+        | Incident::Recalled { from, retained, holds_files: true, .. }
         | Incident::WorkedInStandIn { worked_in: from, retained, .. } = &notice.what
         {
             ui.add_space(PAUSE);

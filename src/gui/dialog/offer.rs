@@ -35,7 +35,7 @@ pub(super) fn headline(texts: &Texts, offer: &Offer) -> Headline {
 impl Dialog {
     pub(super) fn offer(&mut self, ui: &mut Ui, offer: &Offer) {
         let colours = Palette::of(ui);
-        if let Some(text) = self.texts.obligation(offer) {
+        if let Some(text) = self.texts.obligation(offer, &self.options.zone) {
             ui.add(egui::Label::new(RichText::new(text).color(colours.warning)).wrap());
         }
         let has_notes = !self.notes.1.is_empty();

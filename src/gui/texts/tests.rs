@@ -112,13 +112,17 @@ fn every_kind_has_a_text_in_each_language() {
             NoUpdate::NothingPublished,
             NoUpdate::Installed,
             NoUpdate::OnlyWhole,
-            NoUpdate::Recalled,
+            NoUpdate::Recalled { why: String::new(), besides: None },
         ] {
             assert!(!texts.no_update(&reason).starts_with("no-update-"));
         }
         let [needed, found] = ["glibc 2.28".to_owned(), "glibc 2.17".to_owned()];
         let text = texts.no_update(&NoUpdate::SystemTooOld(SystemTooOld { needed, found }));
         assert!(text.contains("glibc 2.28") && text.contains("glibc 2.17"), "{text}");
+        let besides = Some(Box::new(NoUpdate::Skipped));
+        let text = texts.no_update(&NoUpdate::Recalled { why: "It crashes.".to_owned(), besides });
+        let skipped = texts.no_update(&NoUpdate::Skipped);
+        assert!(text.contains("It crashes.") && text.ends_with(&skipped), "{text}");
     }
 }
 

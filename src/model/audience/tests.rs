@@ -236,6 +236,37 @@ fn a_recall_to_what_was_recalled_since_leads_on_and_a_circle_ends() {
 }
 
 #[test]
+fn who_has_left_a_channel_still_hears_of_a_recall_there() {
+    let recall = Recall { to: version("2.0.0"), reason: BTreeMap::new() };
+    let mut releases = [release("1.0.0", 1000), release("2.0.0", 1000), release("2.1.0", 1000)];
+    for beta in &mut releases[1..] {
+        beta.release.channel = "beta".to_owned();
+    }
+    let ahead = version("2.1.0");
+    let is_recalled = |releases: &[SignedRelease], version: &Version| {
+        let (platform, current) = (linux(), None);
+        installation(current, &platform).has_recalled(releases, version)
+    };
+    assert_eq!(choose(&releases, Some("2.1.0"), &[], "i"), Choice::UpToDate);
+    assert_eq!(is_recalled(&releases, &ahead), Some(false), "or no more");
+    assert_eq!(is_recalled(&releases, &version("3.0.0")), None);
+    releases[2].release.recalled = Some(recall);
+    let within = Choice::Recalled { bad: &releases[2], to: &releases[1] };
+    assert_eq!(choose(&releases, Some("2.1.0"), &[], "i"), within);
+    assert_eq!(is_recalled(&releases, &ahead), Some(true));
+    // Where that channel has nothing to take its place, it is only known to be recalled.
+    let mut alone = releases.clone();
+    alone[1].release.halted = true;
+    assert_eq!(choose(&alone, Some("2.1.0"), &[], "i"), Choice::Withdrawn(&alone[2]));
+    assert_eq!(choose(&releases[1..], Some("2.1.0"), &[], "i"), within, "an empty channel");
+    // What the followed channel has taken over is its own matter.
+    let mut in_both = releases.to_vec();
+    in_both.push(release("2.1.0", 1000));
+    assert_eq!(choose(&in_both, Some("2.1.0"), &[], "i"), Choice::UpToDate);
+    assert_eq!(is_recalled(&in_both, &ahead), Some(false));
+}
+
+#[test]
 fn a_recall_forward_passes_no_watershed() {
     let recall = Recall { to: version("3.0.0"), reason: BTreeMap::new() };
     let mut releases = [release("1.0.0", 1000), release("2.0.0", 1000), release("3.0.0", 1000)];

@@ -43,6 +43,19 @@ fn the_next_start_says_in_one_sentence_that_a_version_did_not_start() {
 }
 
 #[test]
+fn who_was_led_back_by_a_recall_finds_what_was_done_since() {
+    let mut window = Window::scene("incident-recalled");
+    assert!(window.sees("The publisher has recalled version 1.8.6"));
+    let files = "You are back on 1.8.5, with your files as they were on October 11, 2026, 03:44.";
+    assert!(window.sees_part(files) && window.sees_part("What you did since then is kept."));
+    window.click("Details");
+    assert!(window.sees("Your files from 1.8.6") && window.sees("Open folder"));
+    let window = Window::scene("incident-withdrawn");
+    assert!(window.sees("Version 1.8.6 was not started"));
+    assert!(window.sees_part("nothing was changed"));
+}
+
+#[test]
 fn what_the_disk_cannot_read_and_what_was_repaired_is_explained() {
     let mut window = Window::scene("incident-unreadable");
     assert!(window.sees("A file cannot be read"));

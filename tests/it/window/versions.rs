@@ -331,9 +331,15 @@ fn a_recall_and_an_old_system_are_shown_with_their_reasons() {
     let mut window = Window::scene("recalled");
     assert!(window.sees_part("has recalled version 1.8.5"));
     assert!(window.sees_part("It loses labels"));
+    assert!(window.sees_part("Your files come back as they were on October 8, 2026"));
     assert!(!window.sees("Skip this version"), "it comes as a mandatory one");
     window.click("Update now");
     assert_eq!(window.commands(), [Command::Start], "nobody asks whether an older one is meant");
+    let mut window = Window::scene("withdrawn-skipped");
+    assert!(window.sees_part("has recalled the version that you have"));
+    assert!(window.sees_part("It loses labels") && window.sees_part("which you chose to skip"));
+    window.click("Offer it again");
+    assert_eq!(window.commands(), [Command::OfferSkipped], "what helps is at hand");
     let window = Window::scene("system-too-old");
     assert!(window.sees_part("needs glibc 2.28, this computer has glibc 2.17"));
 }

@@ -287,6 +287,14 @@ pub fn notices(name: &str) -> Vec<Notice> {
                 },
             ]
         }
+        "incident-recalled" => vec![Incident::Recalled {
+            from: from.clone(),
+            to: to.clone(),
+            files_of: when - jiff::SignedDuration::from_hours(1000),
+            retained: own_folder(),
+            holds_files: true,
+        }],
+        "incident-withdrawn" => vec![Incident::Withdrawn { version: from.clone() }],
         "incident-conflicts" => vec![conflicts(3)],
         "incident-many-conflicts" => vec![conflicts(12)],
         "incident-several" => vec![conflicts(1), not_switched, back(LaunchFailure::EndedAtOnce)],
@@ -395,7 +403,7 @@ pub fn is_rare(name: &str) -> bool {
 }
 
 /// Names of the scenes that most users meet.
-const NAMES: [&str; 60] = [
+const NAMES: [&str; 62] = [
     "idle",
     "checking",
     "up-to-date",
@@ -437,6 +445,8 @@ const NAMES: [&str; 60] = [
     "incident-crashed",
     "incident-reported",
     "incident-not-switched",
+    "incident-recalled",
+    "incident-withdrawn",
     "incident-conflicts",
     "incident-many-conflicts",
     "incident-several",

@@ -15,13 +15,14 @@ use kuzflow::testing::model::{Offer, Version};
 use super::{fault, folder, installed, notices, offer, problem, progress};
 
 /// Names of the scenes here, besides one for each kind of problem (see [`problem_scenes`]).
-pub const NAMES: [&str; 40] = [
+pub const NAMES: [&str; 41] = [
     "skipped",
     "pinned",
     "failed-here",
     "only-whole",
     "system-too-old",
     "withdrawn",
+    "withdrawn-skipped",
     "ahead-of-channel",
     "recalled",
     "first-nothing",
@@ -200,7 +201,12 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
             let [needed, found] = ["glibc 2.28", "glibc 2.17"].map(str::to_owned);
             no_update(NoUpdate::SystemTooOld(SystemTooOld { needed, found }), current)
         }
-        "withdrawn" => no_update(NoUpdate::Recalled, current),
+        "withdrawn" => no_update(NoUpdate::Recalled { why: String::new(), besides: None }, current),
+        "withdrawn-skipped" => {
+            let why = "It loses labels when an image is turned.".to_owned();
+            let besides = Some(Box::new(NoUpdate::Skipped));
+            no_update(NoUpdate::Recalled { why, besides }, current)
+        }
         "ahead-of-channel" => {
             let newest = Version::new(1, 8, 4);
             let ahead = no_update(NoUpdate::AheadOfChannel { newest }, current);
@@ -215,7 +221,9 @@ pub fn events(name: &str, language: Language) -> Option<Vec<Event>> {
                 Language::Chinese => "旋转图像时会丢失标注。",
             };
             let version = Version::new(1, 8, 5);
-            offer.recalled = Some(RecalledVersion { version, reason: reason.to_owned() });
+            let files_of = "2026-10-08T07:05:00Z".parse().ok();
+            let reason = reason.to_owned();
+            offer.recalled = Some(RecalledVersion { version, reason, files_of });
         }),
         "first-nothing" => no_update(NoUpdate::NothingPublished, None),
         "connecting" => vec![offered(language, 2), downloading()],

@@ -29,7 +29,10 @@ fn a_file_is_looked_into_offered_and_installed_without_a_download() {
     command(&mut machine, Command::Start);
     assert!(matches!(machine.phase(), Phase::Installing { .. }));
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert!(effects.contains(&Effect::Choose { id: id(), at_next_start: true }), "{effects:?}");
+    assert!(
+        effects.contains(&Effect::Choose { to: id().into(), at_next_start: true }),
+        "{effects:?}"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn hot() -> (Machine, Vec<Effect>) {
     machine.step(MachineInput::Command(Command::Start));
     machine.step(MachineInput::Fetched);
     let effects = machine.step(MachineInput::Updated(Ok(Updated::Installed(id()))));
-    assert_eq!(effects.last(), Some(&Effect::Choose { id: id(), at_next_start: true }));
+    assert_eq!(effects.last(), Some(&Effect::Choose { to: id().into(), at_next_start: true }));
     let effects = machine.step(MachineInput::Chosen(Ok(Chosen { id: id(), at_next_start: true })));
     (machine, effects)
 }
