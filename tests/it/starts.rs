@@ -251,11 +251,15 @@ fn a_record_that_cannot_be_read_is_reported_and_the_app_starts_with_its_files() 
     let installed = world.container("1.1.0").join("metadata/installed.json");
     for file in [&home.join("active.json"), &installed, &home.join("state.json")] {
         let aside = make_unreadable(file);
-        let output = world.start();
+        // Where the state cannot be read nothing can be left for the next start: who listens while
+        // the app runs is told, or nobody.
+        let output = world.launcher(&["--headless", "run"]).env("STAY", "5").output().unwrap();
         let reported = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(started_versions(&output), ["1.1.0"], "{}: {reported}", file.display());
         let expected = format!("This computer cannot read {}", text(file));
-        assert_eq!(reported.matches(&expected).count(), 1, "{reported}");
+        let count = reported.matches(&expected).count();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(count, 1, "{}: {reported}{errors}", file.display());
         let work = fs::read_to_string(world.container("1.1.0").join("data/work")).unwrap();
         assert_eq!(work, "mine");
         fs::remove_file(file).unwrap();
