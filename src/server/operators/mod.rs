@@ -5,17 +5,18 @@
 //! picture or a style from elsewhere; a text of a report as anything but text.
 //!
 //! ```text
-//! routes   requests and answers             login     cookies, and whose request it is (pure)
+//! routes   requests and answers             login     cookies (pure)
 //! question what is asked for (pure)         view      rows -> what is shown (pure)
-//! builds   jobs as a table                  rollouts how they stand, and buttons
-//! moves    what a button does               timeline what happened
-//! visitor  who looks
+//! builds   jobs as a table                  rollouts  how they stand, and buttons
+//! moves    what a button does               timeline  what happened
+//! visitor  who looks                        meanings  of the words of reports and of the audit
 //! page     the page        parts  its parts        charts   pictures        words   both languages
 //! ```
 
 mod builds;
 mod charts;
 mod login;
+mod meanings;
 mod moves;
 mod page;
 mod parts;
